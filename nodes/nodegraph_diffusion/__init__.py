@@ -1,0 +1,1 @@
+"""Stable Diffusion and ControlNet as nodes: checkpoints, text, control, sampling, decoding."""
