@@ -1,0 +1,75 @@
+"""What a running node may ask of whoever runs it: progress, cancellation, device, folders."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+Report = Callable[[int, int, str], None]
+
+
+class Cancelled(BaseException):
+    """The run was cancelled; not an `Exception`, so that a node does not swallow it by accident."""
+
+
+class Context:
+    """Lent to a node that has a parameter of this type.
+
+    Without a runner, `Context()` is silent, runs on the CPU and is never cancelled.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str = "cpu",
+        dtype: str = "auto",
+        out: Path | None = None,
+        report: Report | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.device = device
+        self.dtype = dtype
+        self._out = out or Path("out")
+        self._report = report
+        self._cancelled = cancelled
+        self._scratch: Path | None = None
+
+    @property
+    def out(self) -> Path:
+        """Folder of the run's results; made when it is first asked for."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        return self._out
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary folder, deleted when the node is done."""
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="nodegraph-"))
+            self._discard = weakref.finalize(self, shutil.rmtree, self._scratch, True)
+        return self._scratch
+
+    def close(self) -> None:
+        """Delete the scratch folder, if there is one."""
+        if self._scratch is not None:
+            self._discard()
+            self._scratch = None
+
+    def check(self) -> None:
+        """Stop here if the run was cancelled.
+
+        Raises:
+            Cancelled: it was.
+        """
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled
+
+    def progress(self, done: int, total: int, message: str = "") -> None:
+        """Say that `done` of `total` steps are finished, and stop here if the run was cancelled.
+
+        Raises:
+            Cancelled: the run was cancelled.
+        """
+        if self._report is not None:
+            self._report(done, total, message)
+        self.check()

@@ -1,0 +1,57 @@
+"""What can go wrong, one class for each person who has to act."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a workflow: a stable code, a JSON pointer, a sentence."""
+
+    code: str
+    pointer: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NodegraphError(Exception):
+    """Anything that nodegraph reports by itself; `node` and `port` say where, if anywhere."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, node: str = "", port: str = "") -> None:
+        super().__init__(message)
+        self.node = node
+        self.port = port
+
+
+class WorkflowError(NodegraphError):
+    """Somebody has to edit the workflow, or the values given to it."""
+
+    code = "workflow"
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        if isinstance(problems, str):
+            problems = [Problem(self.code, "", problems)]
+        super().__init__("\n".join(problem.message for problem in problems))
+        self.problems = tuple(problems)
+
+
+class PackageError(NodegraphError):
+    """Somebody has to repair or install a node package."""
+
+    code = "package"
+
+
+class NodeError(NodegraphError):
+    """A node raised while it ran; the cause is chained."""
+
+    code = "node_failed"
+
+
+class WeightsError(NodegraphError):
+    """A model file is not what it claims to be."""
+
+    code = "weights"

@@ -1,0 +1,107 @@
+"""Port types: a class that may travel between nodes, and how its values are read and written."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar, overload
+
+from .errors import PackageError
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+ABILITIES = ("read", "write", "dump", "restore", "size", "digest", "describe")
+
+
+class Codec(Generic[T]):
+    """How the values of one port type are read, written, stored and described.
+
+    Every method is optional; what a codec does not define, its type cannot do.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of files that `read` understands, such as `(".png", ".jpg")`."""
+
+    @staticmethod
+    def read(path: Path) -> T:
+        """Read a value from a file that a user named."""
+        raise NotImplementedError
+
+    @staticmethod
+    def write(value: T, stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
+        """Write files for a user, named `stem` and a suffix, and say which; embed `record`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def dump(value: T, folder: Path) -> None:
+        """Store a value in an empty folder, without pickle."""
+        raise NotImplementedError
+
+    @staticmethod
+    def restore(folder: Path) -> T:
+        """Give back what `dump` stored."""
+        raise NotImplementedError
+
+    @staticmethod
+    def size(value: T) -> int:
+        """Bytes that the value holds in memory."""
+        raise NotImplementedError
+
+    @staticmethod
+    def digest(value: T) -> str:
+        """Hex digest of the content: equal values give equal digests."""
+        raise NotImplementedError
+
+    @staticmethod
+    def describe(value: T) -> str:
+        """One short line for people, such as `1 x 128 x 128`."""
+        raise NotImplementedError
+
+    @classmethod
+    def can(cls, ability: str) -> bool:
+        """Say whether this codec defines the method `ability`."""
+        return getattr(cls, ability) is not getattr(Codec, ability)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """What `@port` attaches to a class, as `__nodegraph_port__`."""
+
+    id: str
+    name: str
+    codec: type[Codec[Any]]
+
+
+@overload
+def port(cls: C) -> C: ...
+@overload
+def port(*, codec: type[Codec[Any]]) -> Callable[[C], C]: ...
+def port(cls: C | None = None, *, codec: type[Codec[Any]] = Codec) -> C | Callable[[C], C]:
+    """Declare a class as a port type, optionally with the codec of its values.
+
+    Its name in workflows is the class name in lower case.
+    """
+
+    def attach(target: C) -> C:
+        identity = f"{target.__module__}:{target.__qualname__}"
+        target.__nodegraph_port__ = Port(  # type: ignore[attr-defined]
+            identity, target.__name__.lower(), codec
+        )
+        return target
+
+    return attach if cls is None else attach(cls)
+
+
+def port_of(cls: object) -> Port:
+    """Return the declaration of a port class.
+
+    Raises:
+        PackageError: the class was not declared with `@port`.
+    """
+    declared = getattr(cls, "__nodegraph_port__", None)
+    if not isinstance(declared, Port):
+        name = getattr(cls, "__qualname__", repr(cls))
+        raise PackageError(
+            f"{name}: not a type that a port can have; decorate its class with @port"
+        )
+    return declared

@@ -1,0 +1,89 @@
+"""The type of a port as plain data: what a value must be, and which values a link may carry."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Marks a port as belonging to a model family: `Annotated[UNet, Family("F")]`.
+
+    Ports of one node with the same letter must carry the same family.
+    """
+
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """Marks a path as a model's: a name or a path is resolved before the node gets the path.
+
+    `kind` is what the file must hold ("checkpoint", "controlnet"), `family` the variable that it binds.
+    """
+
+    kind: str
+    family: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Marks a path that the node writes: `Annotated[Path, Destination()]` need not exist yet."""
+
+
+LIMITS: Final = (
+    "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf",
+    "minLength", "maxLength", "minItems", "maxItems", "pattern",
+)  # fmt: skip
+"""The words of JSON Schema that a port or a declared input may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortType:
+    """What may stand in a port.
+
+    `kind` is boolean, integer, number, string, choice, file, list, object or port. `limits` are in
+    the words of JSON Schema. `port` identifies a port class as `module:Class`, `name` is what users call it.
+    """
+
+    kind: str
+    nullable: bool = False
+    limits: dict[str, Any] = field(default_factory=dict[str, Any])
+    choices: tuple[Any, ...] = ()
+    item: "PortType | None" = None
+    port: str = ""
+    name: str = ""
+    family: str = ""
+    model: str = ""
+    destination: bool = False
+
+    @property
+    def label(self) -> str:
+        """What the type is called in messages and help."""
+        if self.kind == "list":
+            return f"list of {self.item.label}" if self.item else "list"
+        return (
+            self.name
+            if self.kind == "port"
+            else f"{self.model} file".strip()
+            if self.model
+            else self.kind
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data without what is at its default."""
+        data: dict[str, Any] = {"kind": self.kind}
+        for entry in fields(self)[1:]:
+            value = getattr(self, entry.name)
+            if value:
+                data[entry.name] = value.to_json() if isinstance(value, PortType) else value
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "PortType":
+        """Read what `to_json` gave."""
+        rest = dict(data)
+        if "item" in rest:
+            rest["item"] = cls.from_json(rest["item"])
+        if "choices" in rest:
+            rest["choices"] = tuple(rest["choices"])
+        return cls(**rest)
