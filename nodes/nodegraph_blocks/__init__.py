@@ -1,0 +1,1 @@
+"""The embedded default: a procedural world of blocks and the small models trained on it."""
