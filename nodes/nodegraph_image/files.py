@@ -1,0 +1,54 @@
+"""Nodes that read and write picture files."""
+
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from nodegraph import Context, node
+from nodegraph_image.picture import Image, ImageCodec, Mask
+from nodegraph_image.reading import read_picture
+
+
+class Loaded(NamedTuple):
+    """A picture and where it is opaque."""
+
+    image: Image
+    mask: Mask
+
+
+@node(device="cpu")
+def load(path: Path) -> Loaded:
+    """Read a picture from a PNG, JPEG or WebP file.
+
+    The picture is turned upright as its EXIF data says. Sixteen bits a channel are kept, palettes
+    and grey become RGB, and of an animation the first frame is read. The mask is the file's alpha
+    channel: 1 where the picture is opaque, 1 everywhere in a file without alpha. Colour profiles
+    are not applied.
+
+    Raises:
+        ValueError: the file is missing, of another format, damaged, or larger than 67 megapixels.
+
+    Args:
+        path: the picture file
+    """
+    pixels, alpha = read_picture(path)
+    return Loaded(Image(pixels[None]), Mask(alpha[None]))
+
+
+@node(device="cpu", cache=False, sink=True)
+def save(
+    image: Image,
+    *,
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$")] = "image",
+    context: Context,
+) -> None:
+    """Write a picture as PNG into the run's output folder.
+
+    A batch becomes `name_0001.png` and on. An existing file of the name is replaced.
+
+    Args:
+        image: what to write
+        name: the file's name without `.png`
+    """
+    ImageCodec.write(image, context.out / name, None)

@@ -1,0 +1,151 @@
+"""Pictures and masks as values, and what the engine may do with them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nodegraph import Codec, port
+from nodegraph_image.reading import SUFFIXES, read_picture
+from nodegraph_image.writing import write_pictures
+
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+
+class ImageCodec(Codec["Image"]):
+    """PNG, JPEG and WebP in, PNG out; stored without loss as float32."""
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    @staticmethod
+    def read(path: Path) -> "Image":
+        return Image(read_picture(path)[0][None])
+
+    @staticmethod
+    def write(value: "Image", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
+        return write_pictures(quantise(value.pixels), stem, record)
+
+    @staticmethod
+    def dump(value: "Image", folder: Path) -> None:
+        np.save(folder / "pixels.npy", value.pixels, allow_pickle=False)
+
+    @staticmethod
+    def restore(folder: Path) -> "Image":
+        return Image(np.load(folder / "pixels.npy", allow_pickle=False))
+
+    @staticmethod
+    def size(value: "Image") -> int:
+        return value.pixels.nbytes
+
+    @staticmethod
+    def digest(value: "Image") -> str:
+        return _digest(value.pixels)
+
+    @staticmethod
+    def describe(value: "Image") -> str:
+        return _sides(value.pixels)
+
+
+class MaskCodec(Codec["Mask"]):
+    """The brightness of a picture file in, a grey PNG out; white is inside."""
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    @staticmethod
+    def read(path: Path) -> "Mask":
+        return Mask(read_picture(path)[0].mean(axis=2)[None])
+
+    @staticmethod
+    def write(value: "Mask", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
+        return write_pictures(quantise(value.values), stem, record)
+
+    @staticmethod
+    def dump(value: "Mask", folder: Path) -> None:
+        np.save(folder / "values.npy", value.values, allow_pickle=False)
+
+    @staticmethod
+    def restore(folder: Path) -> "Mask":
+        return Mask(np.load(folder / "values.npy", allow_pickle=False))
+
+    @staticmethod
+    def size(value: "Mask") -> int:
+        return value.values.nbytes
+
+    @staticmethod
+    def digest(value: "Mask") -> str:
+        return _digest(value.values)
+
+    @staticmethod
+    def describe(value: "Mask") -> str:
+        return _sides(value.values)
+
+
+@port(codec=ImageCodec)
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pictures of one size: `pixels` is (B, H, W, 3) float32 RGB in [0, 1], read-only.
+
+    Raises:
+        ValueError: another shape, or values that are not in [0, 1].
+    """
+
+    pixels: Floats
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if len(shape) != 4 or shape[3] != 3:
+            raise ValueError(f"image: the shape is {shape}; it has to be (B, H, W, 3)")
+        object.__setattr__(self, "pixels", _frozen("image", self.pixels))
+
+
+@port(codec=MaskCodec)
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Where something is: `values` is (B, H, W) float32 in [0, 1], read-only; 1 is inside.
+
+    Raises:
+        ValueError: another shape, or values that are not in [0, 1].
+    """
+
+    values: Floats
+
+    def __post_init__(self) -> None:
+        shape = self.values.shape
+        if len(shape) != 3:
+            raise ValueError(f"mask: the shape is {shape}; it has to be (B, H, W)")
+        object.__setattr__(self, "values", _frozen("mask", self.values))
+
+
+def quantise(values: Floats) -> Bytes:
+    """Round floats in [0, 1] to bytes of the same shape, halves to even: `rint(255 x)`."""
+    return np.rint(values * np.float32(255)).astype(np.uint8)
+
+
+def from_bytes(values: Bytes) -> Floats:
+    """Turn bytes into floats in [0, 1] of the same shape; `quantise` gives the bytes back."""
+    return values.astype(np.float32) / np.float32(255)
+
+
+def _frozen(place: str, values: Floats) -> Floats:
+    """Return a read-only copy; an array that is read-only already is taken as it is."""
+    if values.size == 0:
+        raise ValueError(f"{place}: the shape is {values.shape}; no side may be 0")
+    frozen = np.array(values, np.float32, order="C", copy=values.flags.writeable or None)
+    low, high = float(frozen.min()), float(frozen.max())
+    if not (low >= 0 and high <= 1):  # in this form NaN is refused, too
+        raise ValueError(f"{place}: values from {low:g} to {high:g}; they have to be in 0 .. 1")
+    frozen.flags.writeable = False
+    return frozen
+
+
+def _digest(values: Floats) -> str:
+    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()
+
+
+def _sides(values: Floats) -> str:
+    return " x ".join(str(side) for side in values.shape[:3])

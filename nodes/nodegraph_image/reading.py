@@ -1,0 +1,136 @@
+"""Picture files to arrays: PNG, JPEG and WebP, whatever their depth, palette or orientation."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_PIXELS = 2**26  # 8192 x 8192; in float32 that is 0.8 GB already
+MAX_BYTES = 2**30
+
+# What a decoder raises on a damaged file; anything else is our own mistake and stays visible.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, EOFError, OverflowError),
+    *(struct.error, zlib.error),
+)
+
+_ORIENTATION = 0x0112
+_UPRIGHT: dict[int, Callable[[Array], Array]] = {  # EXIF 2.3, 4.6.4 A: what undoes each value
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: lambda x: np.rot90(x),
+}
+
+
+def read_picture(path: Path) -> tuple[Floats, Floats]:
+    """Read a picture upright: RGB (H, W, 3) and alpha (H, W), float32 in [0, 1].
+
+    A file without alpha is opaque (all 1). Of an animation the first frame is read. Colour profiles
+    are not applied.
+
+    Raises:
+        ValueError: the file is missing, of another format, damaged, or too large to be meant.
+    """
+    data = _contents(path)
+    try:
+        with _opened(path, data) as picture:
+            _refuse_bomb(path, picture.size)
+            orientation = _orientation(picture)
+            rgba = _rgba(picture, data)
+    except _Refused:
+        raise
+    except _DAMAGE as error:
+        raise _Refused(
+            f"{path}: the picture is damaged or incomplete ({error}); export it again"
+        ) from error
+    upright = _UPRIGHT.get(orientation, np.asarray)(rgba)
+    return np.ascontiguousarray(upright[..., :3]), np.ascontiguousarray(upright[..., 3])
+
+
+class _Refused(ValueError):
+    """Our own words about a file, told apart from a decoder's."""
+
+
+def _contents(path: Path) -> bytes:
+    if path.is_dir():
+        raise _Refused(f"{path}: this is a folder; name a picture in it")
+    if not path.exists():
+        raise _Refused(f"{path}: there is no such file; check the path")
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        raise _Refused(f"{path}: not a regular file of at most 1 GiB; name a picture")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _Refused(f"{path}: it cannot be read ({error.strerror}); check its rights") from error
+
+
+def _opened(path: Path, data: bytes) -> ImageFile:
+    """Pick the decoder by the first bytes: names lie, and other decoders are never tried."""
+    stream = BytesIO(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile(stream)
+    if data.startswith(b"\xff\xd8\xff"):
+        return JpegImageFile(stream)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WebPImageFile(stream)
+    found = "the file is empty" if not data else "this is not a PNG, JPEG or WebP picture"
+    raise _Refused(f"{path}: {found}; convert it to one of PNG, JPEG, WebP")
+
+
+def _refuse_bomb(path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise _Refused(
+            f"{path}: {width} x {height} is more than {MAX_PIXELS:,} pixels; make it smaller first"
+        )
+
+
+def _orientation(picture: ImageFile) -> int:
+    """Return the EXIF orientation, 1 where there is none; damaged EXIF does not spoil a picture."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return int(picture.getexif().get(_ORIENTATION, 1))
+        except _DAMAGE:
+            return 1
+
+
+def _rgba(picture: ImageFile, data: bytes) -> Floats:
+    """Decode to (H, W, 4) float32."""
+    picture.load()  # raises where the file ends too soon, which OpenCV does not
+    # Pillow cuts 16-bit colours to 8 bits, OpenCV keeps them.
+    if isinstance(picture, PngImageFile) and data[24] == 16:
+        deep: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if deep is None:
+            raise ValueError("16-bit data that does not decode")
+        return _deep_rgba(deep)
+    return np.asarray(picture.convert("RGBA"), dtype=np.float32) / np.float32(255)
+
+
+def _deep_rgba(deep: Array) -> Floats:
+    """Order OpenCV's grey, BGR or BGRA (H, W[, C]) uint16 as RGBA."""
+    values = deep.astype(np.float32) / np.float32(np.iinfo(deep.dtype).max)
+    if values.ndim == 2:
+        values = np.repeat(values[..., None], 3, axis=2)
+    opaque = np.ones((*values.shape[:2], 1), np.float32)
+    alpha = values[..., 3:] if values.shape[2] == 4 else opaque
+    return np.concatenate([values[..., 2::-1], alpha], axis=2)
