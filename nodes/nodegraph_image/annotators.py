@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from nodegraph import node
-from nodegraph_image.picture import Image, from_bytes, quantise
+from nodegraph_image.picture import Bytes, Image, from_bytes, quantise
 
 Threshold = Annotated[int, Field(ge=0, le=255)]
 
@@ -27,8 +27,13 @@ def canny(image: Image, *, low: Threshold = 100, high: Threshold = 200) -> Image
         low: where an edge that has begun ends
         high: where an edge begins
     """
-    edges = [cv2.Canny(np.ascontiguousarray(x), low, high) for x in quantise(image.pixels)]
-    return Image(from_bytes(np.repeat(np.stack(edges)[..., None], 3, axis=3)))
+    edges = np.stack([_edges(picture, low, high) for picture in quantise(image.pixels)])
+    return Image(from_bytes(np.repeat(edges[..., None], 3, axis=3)))
+
+
+def _edges(picture: Bytes, low: int, high: int) -> Bytes:
+    """Find edges on one picture (H, W, 3), 0 or 255 in (H, W)."""
+    return np.asarray(cv2.Canny(picture, low, high), np.uint8)
 
 
 @node(device="cpu")

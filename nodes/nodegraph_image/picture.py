@@ -123,7 +123,8 @@ class Mask:
 
 def quantise(values: Floats) -> Bytes:
     """Round floats in [0, 1] to bytes of the same shape, halves to even: `rint(255 x)`."""
-    return np.rint(values * np.float32(255)).astype(np.uint8)
+    rounded: Bytes = np.rint(values * np.float32(255)).astype(np.uint8)
+    return rounded
 
 
 def from_bytes(values: Bytes) -> Floats:

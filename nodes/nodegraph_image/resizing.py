@@ -79,4 +79,5 @@ def scale(x: Floats, width: int, height: int, interpolation: Interpolation = "au
         smaller = width * height < x.shape[1] * x.shape[0]
         interpolation = "area" if smaller else "lanczos"
     scaled = cv2.resize(x, (width, height), interpolation=_RULES[interpolation])
-    return np.clip(scaled, 0, 1, dtype=np.float32)
+    clipped: Floats = np.clip(scaled, 0, 1, dtype=np.float32)
+    return clipped
