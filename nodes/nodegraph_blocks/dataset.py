@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from nodegraph_blocks.render import Rendering, depth_hint, render
 from nodegraph_blocks.scene import Scene, from_json, mirror, sample_scene, to_json
 
 Bytes = NDArray[np.uint8]
-HintKind = Literal["canny", "depth"]
+Indices = NDArray[np.int64] | Sequence[int]
 
 CHUNK: Final = 100  # scenes rendered between two marks of progress
 CANNY_LOW: Final = 100
@@ -97,19 +97,19 @@ class BlocksDataset:
         """Give the number of examples, mirror images included."""
         return len(self.scenes) * (2 if self._mirrored else 1)
 
-    def pictures(self, indices: Sequence[int]) -> Bytes:
+    def pictures(self, indices: Indices) -> Bytes:
         """Give pictures `(n, H, W, 3) uint8` RGB."""
         return self._rows("pictures", indices)
 
-    def depth(self, indices: Sequence[int]) -> Bytes:
+    def depth(self, indices: Indices) -> Bytes:
         """Give depth hints `(n, H, W) uint8`, near is white."""
         return self._rows("depth", indices)
 
-    def segmentation(self, indices: Sequence[int]) -> Bytes:
+    def segmentation(self, indices: Indices) -> Bytes:
         """Give labels `(n, H, W) uint8`: 0 sky, 1 ground, 2 the scene's first thing."""
         return self._rows("segmentation", indices)
 
-    def hint(self, kind: HintKind, indices: Sequence[int]) -> Bytes:
+    def hint(self, kind: str, indices: Indices) -> Bytes:
         """Give hints `(n, H, W, 3) uint8` of one kind.
 
         Raises:
@@ -131,7 +131,7 @@ class BlocksDataset:
         """Describe an example, in other words at each call."""
         return caption(self.scene(index), rng)
 
-    def _rows(self, name: str, indices: Sequence[int]) -> Bytes:
+    def _rows(self, name: str, indices: Indices) -> Bytes:
         rows = np.asarray(indices, np.int64)
         result = self._arrays[name][rows % len(self.scenes)]
         flipped = rows >= len(self.scenes)
