@@ -42,7 +42,7 @@ class Draw(Protocol):
 
 def caption(scene: Scene, rng: Draw) -> str:
     """Describe a scene; each call leaves out other parts, so prompts of any length are known."""
-    clauses = [clause for clause in _settings(scene, rng)]
+    clauses = _settings(scene, rng)
     text = _subject(scene.things, rng)
     if clauses and rng.random() < 0.1:
         text = f"{clauses.pop(0)}, {text}"
@@ -120,7 +120,7 @@ def _row(things: Sequence[Thing], rng: Draw) -> str:
 
 
 def _name(thing: Thing, rng: Draw) -> str:
-    words = [
+    words: list[str] = [
         *([thing.colour] if rng.random() < 0.93 else []),
         *([thing.material] if rng.random() < 0.6 else []),
         thing.shape,

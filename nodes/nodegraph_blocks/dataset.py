@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -88,9 +87,7 @@ class BlocksDataset:
         self.scenes = _read_scenes(folder)
         if len(_finished(folder)) * CHUNK < len(self.scenes):
             raise ValueError(f"{folder}: rendering is not finished; run it again to go on")
-        self._arrays = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _CHANNELS
-        }
+        self._arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _CHANNELS}
         self._mirrored = mirrored
 
     def __len__(self) -> int:
@@ -205,4 +202,4 @@ def _write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there in full or not at all."""
     draft = path.with_suffix(".tmp")
     draft.write_text(text)
-    os.replace(draft, path)
+    draft.replace(path)

@@ -28,7 +28,7 @@ GLOSS: Final[dict[Material, float]] = {"matt": 0.0, "glossy": 0.9, "metal": 1.1}
 
 @dataclass(frozen=True)
 class Sky:
-    """Linear colours `(3,)` of one time of day; `ground` is the floor's mean colour in that light."""
+    """Linear colours `(3,)` of a time of day; `ground` is the floor's mean colour in its light."""
 
     horizon: Floats
     zenith: Floats
@@ -39,7 +39,8 @@ class Sky:
     def colour(self, ray: Floats) -> Floats:
         """Give the sky's colour `(3, N)` in the directions `ray (3, N)`."""
         rise = 1 - np.exp(-5 * np.clip(ray[1], 0, 1))
-        return self.horizon[:, None] + (self.zenith - self.horizon)[:, None] * rise
+        mixed: Floats = self.horizon[:, None] + (self.zenith - self.horizon)[:, None] * rise
+        return mixed
 
 
 _TIMES: Final[dict[Time, tuple[tuple[float, float, float], ...]]] = {
@@ -74,4 +75,5 @@ def floor_albedo(scene: Scene, x: Floats, z: Floats, pattern: float = 1.0) -> Fl
     # far tiles fade into their mean: fine patterns flood canny and alias
     contrast = pattern * np.clip(1.5 - (z + 6) / 8, 0, 1)
     share = 0.5 + (odd - 0.5) * contrast
-    return first + (second - first) * share
+    mixed: Floats = first + (second - first) * share
+    return mixed

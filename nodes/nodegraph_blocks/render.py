@@ -40,9 +40,9 @@ class Rendering:
     camera), zero in the sky; `segmentation (H, W) uint8` is 0 sky, 1 ground, 2 the first thing.
     """
 
-    picture: Floats
-    depth: Floats
-    normals: Floats
+    picture: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    normals: NDArray[np.float32]
     segmentation: Labels
 
 
@@ -57,14 +57,13 @@ def render(scene: Scene, size: int = 128) -> Rendering:
     return Rendering(np.ascontiguousarray(picture), *_geometry(hits, along, axes, size))
 
 
-def depth_hint(depth: Floats) -> Floats:
+def depth_hint(depth: Floats) -> NDArray[np.float32]:
     """Draw depth `(H, W)` in metres as a hint in [0, 1]: near is white, the sky black.
 
     The scale is that of inverse depth, which monocular depth estimators also give.
     """
     span = 1 / HINT_NEAR - 1 / HINT_FAR
-    hint: Floats = np.clip((1 / depth - 1 / HINT_FAR) / span, 0, 1).astype(np.float32)
-    return hint
+    return np.clip((1 / depth - 1 / HINT_FAR) / span, 0, 1).astype(np.float32)
 
 
 def _camera(scene: Scene) -> tuple[Floats, Floats]:
@@ -103,7 +102,8 @@ def _sun_samples(scene: Scene) -> Floats:
     up = np.cross(side, sun)
     spread = SUN_RADIUS * np.array([[-0.9, -0.4], [0.4, -0.9], [-0.4, 0.9], [0.9, 0.4]])
     samples = sun[:, None] + side[:, None] * spread[:, 0] + up[:, None] * spread[:, 1]
-    return (samples / np.linalg.norm(samples, axis=0)).astype(np.float32)
+    unit: Floats = (samples / np.linalg.norm(samples, axis=0)).astype(np.float32)
+    return unit
 
 
 def _shade(
@@ -195,14 +195,15 @@ def _mirrors(scene: Scene) -> tuple[Floats, NDArray[np.bool_]]:
     return strength, tinted
 
 
-def _to_display(linear: Floats) -> Floats:
+def _to_display(linear: Floats) -> NDArray[np.float32]:
     """Compress highlights softly and apply the display's gamma."""
     shoulder = np.where(linear > 0.7, 0.7 + 0.3 * np.tanh((linear - 0.7) / 0.6), linear)
-    result: Floats = (np.clip(shoulder, 0, 1) ** (1 / 2.2)).astype(np.float32)
-    return result
+    return (np.clip(shoulder, 0, 1) ** (1 / 2.2)).astype(np.float32)
 
 
-def _geometry(hits: Hits, along: Floats, axes: Floats, size: int) -> tuple[Floats, Floats, Labels]:
+def _geometry(
+    hits: Hits, along: Floats, axes: Floats, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Labels]:
     """Take depth, normal and label of the nearest of a pixel's samples."""
     samples = (len(_SUBSAMPLES), size * size)
     depth = np.where(hits.label == SKY, np.inf, hits.t * along).reshape(samples)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nodegraph_blocks.scene import Shape, Thing
 
-Floats = NDArray[np.float32]
+# Computed in float32; the wide type spares a cast at every step.
+Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.uint8]
 
 SKY: Final = 0
@@ -109,7 +110,9 @@ def _cube(o: Floats, d: Floats, radius: np.float32, height: np.float32) -> tuple
     return t, normal
 
 
-def _cylinder(o: Floats, d: Floats, radius: np.float32, height: np.float32) -> tuple[Floats, Floats]:
+def _cylinder(
+    o: Floats, d: Floats, radius: np.float32, height: np.float32
+) -> tuple[Floats, Floats]:
     a = d[0] ** 2 + d[2] ** 2 + _TINY
     b = o[0] * d[0] + o[2] * d[2]
     root = b * b - a * (o[0] ** 2 + o[2] ** 2 - radius**2)
@@ -153,8 +156,7 @@ def _disc(o: Floats, d: Floats, radius: np.float32, height: np.float32) -> Float
     """Meet the horizontal disc at `height` from above."""
     t = (height - o[1]) / np.where(d[1] < -_TINY, d[1], -1)
     inside = (o[0] + t * d[0]) ** 2 + (o[2] + t * d[2]) ** 2 <= radius**2
-    result: Floats = np.where((d[1] < -_TINY) & inside & (t > _NEAR), t, FAR).astype(np.float32)
-    return result
+    return np.where((d[1] < -_TINY) & inside & (t > _NEAR), t, FAR).astype(np.float32)
 
 
 _PROPORTIONS: Final[dict[Shape, tuple[float, float]]] = {
