@@ -1,0 +1,18 @@
+"""Where a run stands when it asks for a prediction."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """The noise level of each latent of the batch and the step at hand.
+
+    Plain numbers, so that deciding what acts in a step never waits for an accelerator. A sampler of higher order
+    calls several times with one index.
+    """
+
+    sigma: tuple[float, ...]
+    timestep: tuple[float, ...]
+    """What the network is told for each sigma."""
+    index: int = 0
+    count: int = 1
