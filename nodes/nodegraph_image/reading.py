@@ -52,10 +52,13 @@ def read_picture(path: Path) -> tuple[Floats, Floats]:
     """
     data = _contents(path)
     try:
-        with _opened(path, data) as picture:
-            _refuse_bomb(path, picture.size)
-            orientation = _orientation(picture)
-            rgba = _rgba(picture, data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata; damaged pixels raise
+            with _opened(path, data) as picture:
+                _refuse_bomb(path, picture.size)
+                picture.load()  # raises where pixels are missing, once; nothing may swallow that
+                rgba = _rgba(picture, data)
+                orientation = _orientation(picture)
     except _Refused:
         raise
     except _DAMAGE as error:
@@ -106,17 +109,14 @@ def _refuse_bomb(path: Path, size: tuple[int, int]) -> None:
 
 def _orientation(picture: ImageFile) -> int:
     """Return the EXIF orientation, 1 where there is none; damaged EXIF does not spoil a picture."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return int(picture.getexif().get(_ORIENTATION, 1))
-        except _DAMAGE:
-            return 1
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except _DAMAGE:
+        return 1
 
 
 def _rgba(picture: ImageFile, data: bytes) -> Floats:
     """Decode to (H, W, 4) float32."""
-    picture.load()  # raises where the file ends too soon, which OpenCV does not
     # Pillow cuts 16-bit colours to 8 bits, OpenCV keeps them.
     if isinstance(picture, PngImageFile) and data[24] == 16:
         deep: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
