@@ -120,9 +120,8 @@ def test_any_damage_gives_a_picture_or_a_value_error(
             damaged[at] = value
         path.write_bytes(damaged[:cut] if cut % 2 else damaged)
         try:
-            message = load(path).mask.values.shape and str(path)
+            load(path)
         except ValueError as error:
-            message = str(error)
-        assert message.startswith(str(path))
+            assert str(error).startswith(str(path))  # noqa: PT017 (a good picture is fine, too)
 
     survives()

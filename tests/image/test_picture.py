@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from nodegraph_image import Image, Mask
 from nodegraph_image.picture import ImageCodec, MaskCodec, from_bytes, quantise
 
 
-def noise(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def noise(*shape: int) -> npt.NDArray[np.float32]:
     return np.random.default_rng(0).random(shape, np.float32)
 
 
