@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .api import Outputs, check, run
     from .context import Cancelled, Context
-    from .errors import NodeError, NodegraphError, PackageError, WeightsError, WorkflowError
     from .decorator import node
+    from .errors import NodeError, NodegraphError, PackageError, WeightsError, WorkflowError
     from .ports import Codec, port
     from .types import Destination, Family, ModelFile
 

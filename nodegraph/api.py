@@ -1,0 +1,196 @@
+"""nodegraph as a library: check a flow, run it, get its outputs as values."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import workflow
+from .check import Checked, check_workflow
+from .errors import NodegraphError, Problem, WorkflowError
+from .journal import Journal, Listener
+from .models import Models
+from .outputs import Written, write_outputs
+from .packages import Packages
+from .record import make_record
+from .runner import Runner, Settings
+from .workflow import Literal, Workflow, near
+
+Flow = str | Path | Mapping[str, Any] | Workflow
+
+
+class Outputs(Mapping[str, Any]):
+    """What a run produced, by name: `outputs["image"]` or `outputs.image`."""
+
+    def __init__(self, values: Mapping[str, Any], written: Sequence[Written] = ()) -> None:
+        self._values = dict(values)
+        self.written = tuple(written)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f"no output {name!r}{near(name, self._values)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Outputs({', '.join(self._values)})"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A flow with the values given to it, and what is installed and where models are."""
+
+    flow: Workflow
+    given: dict[str, Literal] = field(default_factory=dict[str, Literal])
+    packages: Packages = field(default_factory=Packages.installed)
+    models: Models = field(default_factory=Models.searching)
+
+    def check(self, *, running: bool = False) -> Checked:
+        """Find everything that is wrong, before anything is loaded."""
+        return check_workflow(self.flow, self.given, self.packages, self.models, running=running)
+
+    def run(
+        self, settings: Settings, *, write: bool = True, listeners: Sequence[Listener] = ()
+    ) -> Outputs:
+        """Check, run, write the outputs and the journal.
+
+        Raises:
+            WorkflowError: the flow or the values are wrong; nothing was run.
+            NodegraphError: the folder cannot be written, a package is broken, or a node failed.
+        """
+        checked = self.check(running=True)
+        if checked.plan is None:
+            raise WorkflowError(checked.problems)
+        if not write:
+            return Outputs(Runner(settings, listeners).run(checked.plan))
+        journal = _open_journal(settings.out)
+        try:
+            values = Runner(settings, (journal, *listeners)).run(checked.plan)
+            told = {"device": settings.device, "dtype": settings.dtype}
+            record = make_record(self.flow, checked, self.packages, told)
+            return Outputs(values, _write(values, settings.out, record, (journal, *listeners)))
+        finally:
+            journal.close()
+
+
+def check(
+    flow: Flow, *, models: Sequence[str | Path] = (), inputs: Mapping[str, Any] | None = None
+) -> tuple[Problem, ...]:
+    """Return everything that is wrong with a flow, without importing a node's code.
+
+    Args:
+        models: folders in which models are looked for by name.
+        inputs: values of declared inputs.
+    """
+    try:
+        session = Session(_read(flow), _given(inputs or {}), models=Models.searching(models))
+    except WorkflowError as error:
+        return error.problems
+    return session.check().problems
+
+
+def run(
+    flow: Flow,
+    *,
+    out: str | Path | None = None,
+    models: Sequence[str | Path] = (),
+    device: str = "cpu",
+    dtype: str = "auto",
+    inputs: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    on_event: Listener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    **values: Any,
+) -> Outputs:
+    """Run a flow and return its outputs as values: `run("flow.json", prompt="a cube").image`.
+
+    Args:
+        out: folder to write the outputs and the journal into; without it nothing is written but
+            what nodes write themselves.
+        models: folders in which models are looked for by name.
+        inputs: values of declared inputs; those with other names may be given as keywords.
+        settings: values of node inputs, by `node.port`.
+        on_event: hears every event of the run.
+        cancelled: asked between nodes and steps; the run ends with `Cancelled` when it says True.
+
+    Raises:
+        WorkflowError: the flow or the values are wrong; nothing was run.
+        NodeError: a node failed.
+    """
+    read = with_settings(_read(flow), _given(settings or {}))
+    session = Session(read, _given({**(inputs or {}), **values}), models=Models.searching(models))
+    folder = Path(out) if out is not None else Path("out", read.name)
+    listeners = [on_event] if on_event else []
+    return session.run(
+        Settings(folder, device, dtype, cancelled), write=out is not None, listeners=listeners
+    )
+
+
+def with_settings(flow: Workflow, settings: Mapping[str, Literal]) -> Workflow:
+    """Return the flow with node inputs, named `node.port`, set to values.
+
+    Raises:
+        WorkflowError: there is no such node.
+    """
+    for target, value in settings.items():
+        node, dot, port = target.partition(".")
+        if not dot or not port or node not in flow.nodes:
+            known = ", ".join(flow.nodes)
+            help_ = near(node, flow.nodes) or f"; name one as 'node.port', nodes are {known}"
+            message = f"{target}: no node {node!r} to set an input of{help_}"
+            raise WorkflowError([Problem("unknown_setting", "/nodes", message)])
+        flow = flow.with_value(node, port, value)
+    return flow
+
+
+def _read(flow: Flow) -> Workflow:
+    if isinstance(flow, Workflow):
+        return flow
+    return workflow.from_data(flow) if isinstance(flow, Mapping) else workflow.load(flow)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Literal]:
+    here = Path.cwd()
+    return {name: Literal(value, here) for name, value in values.items()}
+
+
+def _open_journal(folder: Path) -> Journal:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Journal(folder / "journal.jsonl")
+    except OSError as error:
+        reason = error.strerror or error
+        message = f"{folder}: cannot be written: {reason}; choose another folder with --out"
+        raise WorkflowError([Problem("unwritable_out", "", message)]) from error
+
+
+def _write(
+    values: Mapping[str, Any],
+    folder: Path,
+    record: Mapping[str, Any],
+    listeners: Sequence[Listener],
+) -> list[Written]:
+    written: list[Written] = []
+    try:
+        for item in write_outputs(values, folder, record):
+            written.append(item)
+            path = str(item.path) if item.path else None
+            for listener in listeners:
+                listener(
+                    {"event": "written", "output": item.name, "path": path, "about": item.about}
+                )
+    except OSError as error:
+        reason = error.strerror or error
+        raise NodegraphError(f"{folder}: an output cannot be written: {reason}") from error
+    return written

@@ -1,0 +1,296 @@
+"""Compares a workflow with what is installed: every problem at once, or the plan of its run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .errors import PackageError, Problem
+from .families import Family, agree, letter
+from .jsontext import pointer
+from .links import fits
+from .models import Models
+from .packages import Packages
+from .plan import Bound, Plan, Source, Step, cycles, dependency_graph, make_plan, needed
+from .requirements import unmet
+from .resolve import Resolver
+from .spec import InputSpec, NodeSpec
+from .types import PortType
+from .values import Misfit, expected
+from .workflow import Entry, InputRef, Literal, Ref, Several, Value, Workflow, near
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found: problems, notes that stop nothing, and the plan when there is no problem."""
+
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    plan: Plan | None = None
+    inputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    files: dict[str, Path] = field(default_factory=dict[str, Path])
+    """Model files by `node.port`."""
+
+
+def check_workflow(
+    flow: Workflow,
+    given: Mapping[str, Literal],
+    packages: Packages,
+    models: Models,
+    *,
+    running: bool = False,
+) -> Checked:
+    """Find everything that is wrong with a workflow, without importing a node's code.
+
+    Args:
+        given: values of declared inputs.
+        running: the values are complete: a declared input without one is a problem.
+    """
+    checker = _Checker(flow, packages, models)
+    checker.resolver.choose(given, running=running)
+    checker.look_up()
+    checker.resolver.bind_types()
+    for entry in flow.nodes.values():
+        checker.node(entry)
+    checker.outputs()
+    if not checker.knots():
+        checker.families()
+    return checker.result()
+
+
+class _Checker:
+    """Walks a workflow once, collecting problems and steps."""
+
+    def __init__(self, flow: Workflow, packages: Packages, models: Models) -> None:
+        self.flow = flow
+        self.packages = packages
+        self.problems: list[Problem] = []
+        self.specs: dict[str, NodeSpec] = {}
+        self.steps: dict[str, Step] = {}
+        self.ends: dict[str, Source] = {}
+        self.resolver = Resolver(flow, packages, models, self.fault)
+
+    def fault(self, code: str, path: tuple[str | int, ...], message: str) -> None:
+        self.problems.append(Problem(code, pointer(*path), message))
+
+    # Node types
+
+    def look_up(self) -> None:
+        """Find the specification of every node that has one."""
+        for code, path, message in unmet(self.flow.requires):
+            self.fault(code, path, message)
+        self.packages.read({entry.package for entry in self.flow.nodes.values()})
+        for entry in self.flow.nodes.values():
+            path = ("nodes", entry.id, "type")
+            try:
+                spec = self.spec(entry, path)
+            except PackageError as error:
+                self.fault("broken_package", path, f"{entry.id}: {error}")
+                continue
+            if spec is not None:
+                self.specs[entry.id] = spec
+
+    def spec(self, entry: Entry, path: tuple[str, ...]) -> NodeSpec | None:
+        if entry.package not in self.packages.entries:
+            known = self.packages.names
+            help_ = near(entry.package, known) or f"; installed are {', '.join(known) or 'none'}"
+            message = (
+                f"{entry.id}: no package {entry.package!r} is installed for {entry.type!r}{help_}"
+            )
+            self.fault("unknown_package", path, message)
+            return None
+        manifest = self.packages.manifest(entry.package)
+        if entry.function not in manifest.nodes:
+            help_ = near(entry.function, manifest.nodes)
+            help_ = help_ or f"; see 'nodegraph nodes {entry.package}'"
+            message = f"{entry.id}: package {entry.package!r} has no node {entry.function!r}{help_}"
+            self.fault("unknown_node", path, message)
+            return None
+        spec = manifest.spec(entry.function)
+        if entry.version not in (None, spec.version):
+            message = (
+                f"{entry.id}: version {entry.version} of {entry.type!r} is not installed, "
+                f"{spec.version} is; read its page and change the number"
+            )
+            self.fault("node_version", path, message)
+        return spec
+
+    # Inputs of nodes
+
+    def node(self, entry: Entry) -> None:
+        spec = self.specs.get(entry.id)
+        if spec is None:
+            for port, value in entry.inputs.items():
+                self.dangling(value, ("nodes", entry.id, "inputs", port), f"{entry.id}.{port}")
+            return
+        constants: dict[str, Any] = {}
+        links: dict[str, Bound] = {}
+        for port, value in entry.inputs.items():
+            self.bind(entry, spec, port, value, constants, links)
+        for port in spec.inputs.values():
+            if port.name not in entry.inputs:
+                self.absent(entry, port, constants)
+        function = partial(self.packages.package(entry.package).function, entry.function)
+        self.steps[entry.id] = Step(entry.id, entry.type, spec, function, constants, links)
+
+    def bind(
+        self,
+        entry: Entry,
+        spec: NodeSpec,
+        port: str,
+        value: Value,
+        constants: dict[str, Any],
+        links: dict[str, Bound],
+    ) -> None:
+        path = ("nodes", entry.id, "inputs", port)
+        place = f"{entry.id}.{port}"
+        if port not in spec.inputs:
+            help_ = near(port, spec.inputs) or f"; it takes {', '.join(spec.inputs) or 'nothing'}"
+            self.fault("unknown_input", path, f"{place}: {entry.type!r} has no such input{help_}")
+            self.dangling(value, path, place)
+            return
+        try:
+            bound = self.bound(value, spec.inputs[port].type, path, place)
+        except Misfit as misfit:
+            self.fault(misfit.code, path, f"{place}: {misfit}")
+            return
+        if isinstance(bound, Source) or isinstance(value, Several):
+            links[port] = bound
+        else:
+            constants[port] = bound
+
+    def absent(self, entry: Entry, port: InputSpec, constants: dict[str, Any]) -> None:
+        path = ("nodes", entry.id, "inputs")
+        if port.required:
+            message = f"{entry.id}: input {port.name!r} is missing; give {expected(port.type)}"
+            self.fault("missing_input", path, message)
+        elif port.type.model and port.default is not None:
+            value = Literal(port.default, self.flow.base)
+            self.bind(entry, self.specs[entry.id], port.name, value, constants, {})
+
+    def bound(self, value: Value, type_: PortType, path: tuple[str | int, ...], place: str) -> Any:
+        """Return a constant, a Source, or a list of these.
+
+        Raises:
+            Misfit: the value cannot stand here.
+        """
+        if isinstance(value, Literal):
+            return self.resolver.literal(value, type_, place)
+        if isinstance(value, InputRef):
+            return self.resolver.input(value.name, type_, place)
+        if isinstance(value, Several):
+            if type_.kind != "list" or type_.item is None:
+                raise Misfit("wrong_type", f"a list of links is not {expected(type_)}")
+            item = type_.item
+            return [
+                self.bound(each, item, (*path, index), place)
+                for index, each in enumerate(value.items)
+            ]
+        source, output = self.source(value)
+        if output is not None and not fits(output, type_):
+            raise Misfit("type_mismatch", self.mismatch(value, output, type_))
+        return source
+
+    def source(self, ref: Ref) -> tuple[Source, PortType | None]:
+        """Find what a link points at; its type is None when the node's type is not known.
+
+        Raises:
+            Misfit: there is no such node or output.
+        """
+        if ref.node not in self.flow.nodes:
+            help_ = near(ref.node, self.flow.nodes) or "; add it or change the link"
+            raise Misfit("dangling_ref", f"no node {ref.node!r} in this flow{help_}")
+        spec = self.specs.get(ref.node)
+        if spec is None:
+            return Source(ref.node, ref.port or "output"), None
+        listed = ", ".join(spec.outputs) or "none"
+        if not ref.port and len(spec.outputs) != 1:
+            message = (
+                f"{ref.node!r} has the outputs {listed}; write '{ref.node}.port' with one of them"
+            )
+            raise Misfit("which_output", message)
+        port = ref.port or next(iter(spec.outputs))
+        if port not in spec.outputs:
+            help_ = near(port, spec.outputs) or f"; its outputs are {listed}"
+            raise Misfit("dangling_ref", f"node {ref.node!r} has no output {port!r}{help_}")
+        return Source(ref.node, port), spec.outputs[port].type
+
+    def mismatch(self, ref: Ref, output: PortType, wanted: PortType) -> str:
+        said = f"{ref.node}.{ref.port}" if ref.port else ref.node
+        right = [
+            node if len(spec.outputs) == 1 else f"{node}.{port.name}"
+            for node, spec in self.specs.items()
+            for port in spec.outputs.values()
+            if wanted.kind == "port" and fits(port.type, wanted)
+        ]
+        help_ = f"link {' or '.join(right[:3])}" if right else f"give {expected(wanted)}"
+        return f"takes {wanted.label}, but {said!r} gives {output.label}; {help_}"
+
+    def dangling(self, value: Value, path: tuple[str | int, ...], place: str) -> None:
+        """Look at the links of an input whose type is not known."""
+        for each in value.items if isinstance(value, Several) else (value,):
+            try:
+                if isinstance(each, Ref):
+                    self.source(each)
+                elif isinstance(each, InputRef):
+                    self.resolver.declaration(each.name)
+            except Misfit as misfit:
+                self.fault(misfit.code, path, f"{place}: {misfit}")
+
+    # The whole
+
+    def outputs(self) -> None:
+        for name, ref in self.flow.outputs.items():
+            try:
+                self.ends[name] = self.source(ref)[0]
+            except Misfit as misfit:
+                self.fault(misfit.code, ("outputs", name), f"outputs.{name}: {misfit}")
+        sinks = any(spec.sink for spec in self.specs.values())
+        if not self.flow.outputs and not sinks and len(self.specs) == len(self.flow.nodes):
+            message = "outputs: there are none and no node is a sink; add an output"
+            self.fault("nothing_to_do", ("outputs",), message)
+
+    def knots(self) -> bool:
+        found = False
+        for cycle in cycles(dependency_graph(self.steps)):
+            walk = " -> ".join([*cycle, cycle[0]])
+            self.fault(
+                "cycle", ("nodes", cycle[0]), f"{cycle[0]}: a cycle, {walk}; remove one link"
+            )
+            found = True
+        return found
+
+    def families(self) -> None:
+        """Carry families along the links, and report ports of a node that do not agree."""
+        carried: dict[Source, Family] = {}
+        for step in self.order():
+            arriving = dict(self.resolver.families.get(step.id, {}))
+            for port, bound in step.links.items():
+                for source in bound if isinstance(bound, list) else (bound,):
+                    if letter(step.spec.inputs[port].type) and source in carried:
+                        arriving[port] = carried[source]
+            outputs, clashes = agree(step.id, step.spec, arriving)
+            carried.update({Source(step.id, port): family for port, family in outputs.items()})
+            for clash in clashes:
+                path = ("nodes", step.id, "inputs", clash.port)
+                self.fault("family_mismatch", path, clash.message)
+
+    def order(self) -> tuple[Step, ...]:
+        known = {**self.resolver.reads, **self.steps}
+        ends = {step: Source(step) for step, made in known.items() if self.complete(made)}
+        return make_plan({step: known[step] for step in ends}, ends).steps
+
+    def complete(self, step: Step) -> bool:
+        return all(s.step in self.steps or s.step in self.resolver.reads for s in step.sources)
+
+    def result(self) -> Checked:
+        if self.problems:
+            return Checked(tuple(self.problems))
+        steps = {**self.resolver.reads, **self.steps}
+        idle = [step for step in self.steps if step not in needed(steps, self.ends)]
+        notes = [f"{step}: no output needs it; it does not run" for step in idle]
+        notes += self.resolver.notes()
+        plan = make_plan(steps, self.ends)
+        files, inputs = self.resolver.files, self.resolver.shown()
+        return Checked((), tuple(notes), plan, inputs, files)

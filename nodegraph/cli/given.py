@@ -1,0 +1,109 @@
+"""Turns words of the command line into a flow's values."""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..api import Session, with_settings
+from ..errors import PackageError, Problem, WorkflowError
+from ..models import Models
+from ..packages import Packages
+from ..types import PortType
+from ..values import expected
+from ..workflow import Declaration, Literal, Workflow, load
+from .arguments import Parser, add_run_flags
+
+
+def session(arguments: argparse.Namespace) -> Session:
+    """Read the flow and everything that the command line gives to it.
+
+    Raises:
+        WorkflowError: the flow is not in form, or a word does not fit.
+    """
+    flow = load(arguments.flow)
+    flags = input_parser(flow).parse_args(arguments.rest)
+    here = Path.cwd()
+    given = {
+        name: Literal(from_text(text, flow.inputs[name].type), here)
+        for name, text in vars(flags).items()
+        if text is not None
+    }
+    for name, text in _pairs(arguments.input, "--input", "name=value"):
+        type_ = flow.inputs[name].type if name in flow.inputs else PortType("string")
+        given[name] = Literal(from_text(text, type_), here)
+    packages = Packages.installed()
+    pairs = _pairs(arguments.set, "--set", "node.port=value")
+    settings = {
+        target: Literal(from_text(text, _port_type(flow, packages, target)), here)
+        for target, text in pairs
+    }
+    models = Models.searching(arguments.models)
+    return Session(with_settings(flow, settings), given, packages, models)
+
+
+def input_parser(flow: Workflow) -> Parser:
+    """Return a parser with a flag for each declared input that is not named like another flag."""
+    own = Parser(prog=f"nodegraph run {flow.name}.json", add_help=False, argument_default=None)
+    group = own.add_argument_group("inputs of this flow")
+    for declared in flow.inputs.values():
+        if f"--{declared.name}" not in built_in():
+            group.add_argument(
+                f"--{declared.name}", metavar=_metavar(declared.type), help=describe(declared)
+            )
+    return own
+
+
+def built_in() -> frozenset[str]:
+    """Return the flags that every flow has."""
+    bare = Parser(add_help=False)
+    add_run_flags(bare)
+    return frozenset(word for action in bare._actions for word in action.option_strings)
+
+
+def describe(declared: Declaration) -> str:
+    """Say what a declared input is for, what it takes and what it is without being given."""
+    type_ = declared.type
+    takes = f"a {type_.name} file" if type_.kind == "port" else expected(type_)
+    if declared.default is None:
+        ending = "needed"
+    else:
+        ending = f"default: {json.dumps(declared.default.value, ensure_ascii=False)}"
+    about = f"{declared.description}; " if declared.description else ""
+    return f"{about}{takes} ({ending})".replace("%", "%%")
+
+
+def from_text(text: str, type_: PortType) -> Any:
+    """Read a value from a word: text stays text, everything else is written as in JSON."""
+    if type_.kind in ("string", "file", "port"):
+        return text
+    if type_.kind == "choice" and text in type_.choices:
+        return text
+    try:
+        return json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError):
+        return text  # the check says what would be right
+
+
+def _metavar(type_: PortType) -> str:
+    return {"port": "FILE", "file": "PATH", "string": "TEXT"}.get(type_.kind, type_.kind.upper())
+
+
+def _pairs(words: Sequence[str], flag: str, form: str) -> Iterable[tuple[str, str]]:
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            message = f"{flag} {word!r}: has no '='; write {flag} {form}"
+            raise WorkflowError([Problem("bad_usage", "", message)])
+        yield name, text
+
+
+def _port_type(flow: Workflow, packages: Packages, target: str) -> PortType:
+    """Return the type of `node.port`; text when it is not known, which the check then says."""
+    node, _, port = target.partition(".")
+    try:
+        entry = flow.nodes[node]
+        return packages.spec(entry.package, entry.function).inputs[port].type
+    except (KeyError, PackageError):
+        return PortType("string")

@@ -1,0 +1,57 @@
+"""Follows model families through a flow: ports of a node with one letter must agree."""
+
+from dataclasses import dataclass
+
+from .spec import NodeSpec
+from .types import PortType
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family and the file that it was read from."""
+
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two inputs of one node that carry different families."""
+
+    port: str
+    message: str
+
+
+def letter(type_: PortType) -> str:
+    """Return the family variable of a port, looking into lists."""
+    return letter(type_.item) if type_.item else type_.family
+
+
+def agree(
+    node: str, spec: NodeSpec, arriving: dict[str, Family]
+) -> tuple[dict[str, Family], list[Clash]]:
+    """Bind a node's family variables from what arrives at its inputs.
+
+    Returns:
+        The families of its outputs by port, and where two inputs do not agree.
+    """
+    bound: dict[str, tuple[str, Family]] = {}
+    clashes: list[Clash] = []
+    for port, family in arriving.items():
+        variable = letter(spec.inputs[port].type)
+        first, held = bound.setdefault(variable, (port, family))
+        if held.name != family.name:
+            clashes.append(Clash(port, _message(node, port, family, first, held)))
+    outputs = {
+        name: bound[letter(output.type)][1]
+        for name, output in spec.outputs.items()
+        if letter(output.type) in bound
+    }
+    return outputs, clashes
+
+
+def _message(node: str, port: str, family: Family, first: str, held: Family) -> str:
+    return (
+        f"{node}.{port}: of family {family.name!r} (from {family.origin}), but {first!r} is of "
+        f"family {held.name!r} (from {held.origin}); use files of one family"
+    )

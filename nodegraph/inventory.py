@@ -1,0 +1,81 @@
+"""Runs in a child process: imports one package and writes down what its nodes are."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import __version__
+from .decorator import spec_of
+from .errors import PackageError
+from .manifest import FORMAT, stamp
+from .packages import broken
+from .ports import ABILITIES, Port
+from .spec import NodeSpec
+from .types import PortType
+
+
+def answer(request: dict[str, Any]) -> None:
+    """Import the package that is asked for and write its manifest, or why there is none."""
+    try:
+        data = take(request["name"], request["module"], request["modules"])
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code, run at import)
+        data = {"error": broken(request["name"], request["distribution"], error)}
+    Path(request["answer"]).write_text(json.dumps(data), encoding="utf-8")
+
+
+def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
+    """Import a package and describe its nodes and the port types they use."""
+    loaded = import_module(module)
+    top = module.partition(".")[0]
+    specs: dict[str, NodeSpec] = {}
+    for attribute, value in vars(loaded).items():
+        spec = spec_of(value)
+        owner = getattr(value, "__module__", "").partition(".")[0]
+        if spec is not None and owner == top and spec.name == attribute:
+            specs[attribute] = spec
+    used = [m for m in modules if m.partition(".")[0] in sys.modules]
+    return {
+        "format": FORMAT,
+        "nodegraph": __version__,
+        "package": name,
+        "modules": used,
+        "stamp": stamp(used),
+        "nodes": {key: spec.to_json() for key, spec in specs.items()},
+        "ports": _ports(loaded, specs),
+    }
+
+
+def _ports(loaded: ModuleType, specs: dict[str, NodeSpec]) -> dict[str, Any]:
+    declared = [getattr(value, "__nodegraph_port__", None) for value in vars(loaded).values()]
+    found = {port.id: port for port in declared if isinstance(port, Port)}
+    for spec in specs.values():
+        for port in (*spec.inputs.values(), *spec.outputs.values()):
+            identity = _identity(port.type)
+            if identity:
+                found[identity] = _resolve(identity)
+    return {
+        port.id: {
+            "name": port.name,
+            "suffixes": list(port.codec.suffixes),
+            "can": [ability for ability in ABILITIES if port.codec.can(ability)],
+        }
+        for port in found.values()
+    }
+
+
+def _identity(type_: PortType) -> str:
+    return _identity(type_.item) if type_.item else type_.port
+
+
+def _resolve(identity: str) -> Port:
+    module, _, qualname = identity.partition(":")
+    target: Any = sys.modules[module]
+    for part in qualname.split("."):
+        target = getattr(target, part, None)
+    port = getattr(target, "__nodegraph_port__", None)
+    if not isinstance(port, Port):
+        raise PackageError(f"{identity}: a port class must be importable by its name")
+    return port

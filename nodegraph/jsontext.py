@@ -1,0 +1,126 @@
+"""Strict JSON: duplicate keys, NaN, lone surrogates and deep nesting are errors with a place."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Final, cast
+
+from .errors import Problem, WorkflowError
+
+MAX_BYTES: Final = 256 * 1024 * 1024
+MAX_DEPTH: Final = 64
+
+
+def pointer(*parts: str | int) -> str:
+    """Write a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+class _Doubled(dict[str, Any]):
+    """An object in which some keys stood more than once."""
+
+    doubled: tuple[str, ...] = ()
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file.
+
+    Raises:
+        WorkflowError: it is missing, a directory, unreadable, huge, or not UTF-8.
+    """
+    try:
+        if path.is_dir():
+            raise _refusal("not_a_file", f"{path}: a directory; name the workflow file in it")
+        if path.stat().st_size > MAX_BYTES:
+            limit = MAX_BYTES // 2**20
+            raise _refusal("too_large", f"{path}: larger than {limit} MiB; is it a workflow?")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise _refusal("no_such_file", f"{path}: no such file; check the path") from None
+    except UnicodeDecodeError as error:
+        message = f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8"
+        raise _refusal("not_utf8", message) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise _refusal("unreadable", f"{path}: {reason}; check the path") from None
+
+
+def parse(text: str, place: str) -> Any:
+    """Parse strict JSON; `place` names the text in messages.
+
+    Raises:
+        WorkflowError: it is not JSON, or not strict; all such places are named.
+    """
+    try:
+        data = json.loads(text, object_pairs_hook=_pairs)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        message = f"{place}: not JSON at {where}: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise _refusal("not_json", message) from None
+    except RecursionError:
+        raise _too_deep(place) from None
+    except ValueError as error:
+        raise _refusal("not_json", f"{place}: not JSON: {error}") from None
+    problems = _faults(data, place)
+    if problems:
+        raise WorkflowError(problems)
+    return data
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) == len(pairs):
+        return data
+    marked = _Doubled(data)
+    seen: set[str] = set()
+    marked.doubled = tuple(key for key, _ in pairs if key in seen or seen.add(key))
+    return marked
+
+
+def _faults(data: Any, place: str) -> list[Problem]:
+    """Walk the whole document without recursion; 10^6 values take under a second."""
+    problems: list[Problem] = []
+    pending: list[tuple[Any, tuple[str | int, ...]]] = [(data, ())]
+    while pending:
+        value, path = pending.pop()
+        if len(path) > MAX_DEPTH:
+            raise _too_deep(place)
+        if isinstance(value, dict):
+            entries = cast("dict[str, Any]", value)
+            for key in getattr(entries, "doubled", ()):
+                message = (
+                    f"{place}: the key {key!r} stands twice in one object; rename or remove one"
+                )
+                problems.append(Problem("duplicate_key", pointer(*path, key), message))
+            for key, item in entries.items():
+                _check_text(key, path, place, problems)
+                pending.append((item, (*path, key)))
+        elif isinstance(value, list):
+            items = cast("list[Any]", value)
+            pending.extend((item, (*path, index)) for index, item in enumerate(items))
+        elif isinstance(value, str):
+            _check_text(value, path, place, problems)
+        elif isinstance(value, float) and not math.isfinite(value):
+            message = f"{place}: {pointer(*path)} is {value}, which is not a number in JSON"
+            problems.append(Problem("not_finite", pointer(*path), message))
+    return sorted(problems, key=lambda problem: problem.pointer)
+
+
+def _check_text(
+    text: str, path: tuple[str | int, ...], place: str, problems: list[Problem]
+) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = f"{place}: text at {pointer(*path) or 'the top'} has half a surrogate pair"
+        problems.append(Problem("not_text", pointer(*path), message))
+
+
+def _refusal(code: str, message: str) -> WorkflowError:
+    return WorkflowError([Problem(code, "", message)])
+
+
+def _too_deep(place: str) -> WorkflowError:
+    return _refusal("too_deep", f"{place}: nested deeper than {MAX_DEPTH} levels; flatten it")

@@ -1,0 +1,182 @@
+"""What a package's nodes are, read once in a child process and kept in the user's cache."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from . import __version__
+from .errors import PackageError
+from .spec import NodeSpec
+
+FORMAT: Final = 1
+IMPORT_SECONDS: Final = 120
+_CHILD = (
+    "import json, sys; request = json.loads(sys.stdin.read()); sys.path[:] = request['path'];"
+    "from nodegraph.inventory import answer; answer(request)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The nodes and port types of one package, as plain data."""
+
+    data: dict[str, Any]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes, in order of the alphabet."""
+        return tuple(sorted(self.data["nodes"]))
+
+    @property
+    def ports(self) -> dict[str, dict[str, Any]]:
+        """Port types by `module:Class`: name, suffixes, and what their codecs can do."""
+        ports: dict[str, dict[str, Any]] = self.data["ports"]
+        return ports
+
+    def spec(self, name: str) -> NodeSpec:
+        """Return a node's specification (KeyError when there is none)."""
+        return NodeSpec.from_json(self.data["nodes"][name])
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder, or what NODEGRAPH_CACHE names."""
+    named = os.environ.get("NODEGRAPH_CACHE")
+    if named:
+        return Path(named)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("nodegraph", appauthor=False)
+
+
+def load_manifests(
+    packages: Sequence[tuple[str, str, str]], modules: tuple[str, ...]
+) -> dict[str, Manifest | PackageError]:
+    """Return manifests by package name, from the cache where it still holds.
+
+    Args:
+        packages: name, module and distribution of each.
+        modules: modules of all installed packages; what one imports of another is watched too.
+    """
+    found: dict[str, Manifest | PackageError] = {}
+    missing: list[tuple[str, str, str]] = []
+    folder = cache_folder() / "manifests" if packages else Path()
+    for package in packages:
+        kept = _kept(_place(folder, package))
+        if kept is None:
+            missing.append(package)
+        else:
+            found[package[0]] = kept
+    if missing:
+        with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
+            built = pool.map(lambda package: _build(package, modules, folder), missing)
+            found.update(zip((package[0] for package in missing), built, strict=True))
+    return found
+
+
+def stamp(modules: Sequence[str]) -> dict[str, list[int]]:
+    """Return size and modification time of every source file of some modules, by path."""
+    return {path: seal for module in modules for path, seal in _sources(module)}
+
+
+def _sources(module: str) -> Iterator[tuple[str, list[int]]]:
+    spec = find_spec(module.partition(".")[0])
+    if spec is None:
+        return
+    pending = list(spec.submodule_search_locations or ())
+    if not pending and spec.origin:
+        yield spec.origin, _seal(os.stat(spec.origin))  # noqa: PTH116 (a hot path)
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    yield entry.path, _seal(entry.stat())
+                elif entry.is_dir() and entry.name != "__pycache__":
+                    pending.append(entry.path)
+
+
+def _seal(status: os.stat_result) -> list[int]:
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _place(folder: Path, package: tuple[str, str, str]) -> Path:
+    name, module, _ = package
+    spec = find_spec(module.partition(".")[0])
+    origin = str(spec.origin) if spec else ""
+    key = hashlib.sha256(f"{origin}\0{module}\0{sys.prefix}".encode()).hexdigest()[:16]
+    return folder / f"{name}-{key}.json"
+
+
+def _kept(place: Path) -> Manifest | None:
+    try:
+        data = json.loads(place.read_bytes())
+        if data["format"] == FORMAT and data["nodegraph"] == __version__:
+            return Manifest(data) if stamp(data["modules"]) == data["stamp"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # missing or damaged: it is built again
+    return None
+
+
+def _build(
+    package: tuple[str, str, str], modules: tuple[str, ...], folder: Path
+) -> Manifest | PackageError:
+    name, module, distribution = package
+    with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
+        answer = Path(scratch, "answer.json")
+        request = {
+            "path": sys.path,
+            "name": name,
+            "module": module,
+            "distribution": distribution,
+            "modules": modules,
+            "answer": str(answer),
+        }
+        fault = _run_child(json.dumps(request))
+        try:
+            data = json.loads(answer.read_bytes())
+        except (OSError, ValueError):
+            reason = fault or "the process that imported it ended early"
+            return PackageError(
+                f"package {name!r} ({distribution}): cannot be imported: {reason}; repair or uninstall it"
+            )
+    if "error" in data:
+        return PackageError(data["error"])
+    _keep(_place(folder, package), data)
+    return Manifest(data)
+
+
+def _run_child(request: str) -> str:
+    """Run the child; what the package prints while it is imported is nobody's business."""
+    try:
+        subprocess.run(
+            [sys.executable, "-c", _CHILD],
+            input=request.encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=IMPORT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {IMPORT_SECONDS} s"
+    except OSError as error:
+        return f"no child process: {error}"
+    return ""
+
+
+def _keep(place: Path, data: dict[str, Any]) -> None:
+    """Write the manifest in one step; a cache that cannot be written is only slower."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=place.parent, delete=False) as file:
+            json.dump(data, file)
+        Path(file.name).replace(place)
+    except OSError:
+        return

@@ -1,0 +1,152 @@
+"""Finds model files by path or name, and asks packages' probes what a file holds."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, Final
+
+from .packages import Places
+from .values import Misfit
+from .workflow import near
+
+Probe = Callable[[Path], dict[str, Any] | None]
+_SUFFIX: Final = ".safetensors"
+_WEIGHTS: Final = (_SUFFIX, ".ckpt", ".pt", ".pth", ".bin")
+_FOLDER_MARKS: Final = ("model_index.json", "config.json")
+
+
+@dataclass(frozen=True)
+class Models:
+    """Where models are looked for: a path, then folders in order, then what packages ship."""
+
+    folders: tuple[Path, ...] = ()
+    places: Places = field(default_factory=Places)
+    _listed: dict[Path, list[tuple[str, Path]]] = field(
+        default_factory=dict[Path, list[tuple[str, Path]]]
+    )
+    _held: dict[Path, dict[str, Any] | None] = field(
+        default_factory=dict[Path, dict[str, Any] | None]
+    )
+
+    @classmethod
+    def searching(cls, folders: Sequence[str | Path] = ()) -> "Models":
+        """Search some folders, then those of NODEGRAPH_MODELS."""
+        named = os.environ.get("NODEGRAPH_MODELS", "").split(os.pathsep)
+        return cls(tuple(Path(folder).expanduser() for folder in (*folders, *named) if folder))
+
+    def resolve(self, name: str, base: Path) -> Path:
+        """Return the file or folder of a model.
+
+        Raises:
+            Misfit: there is none, or more than one; the folders searched are named.
+        """
+        direct = (base / Path(name).expanduser()).absolute()
+        for path in (direct, direct.with_name(direct.name + _SUFFIX)):
+            if path.is_file() or _is_model_folder(path):
+                return path
+        for folders in ([folder] for folder in self.folders):
+            found = self._matches(name, folders)
+            if found:
+                return _only(name, found)
+        shipped = self._matches(name, list(self.places.models.values()))
+        if shipped:
+            return _only(name, shipped)
+        raise Misfit("missing_model", self._missing(name, base))
+
+    def holds(self, path: Path) -> dict[str, Any] | None:
+        """Say what a model file holds (`kind`, `family`), or None when no probe knows it.
+
+        Raises:
+            Misfit: a probe says that the file cannot be used.
+        """
+        if path not in self._held:
+            self._held[path] = self._ask(path)
+        return self._held[path]
+
+    def _ask(self, path: Path) -> dict[str, Any] | None:
+        for probe in self._probes.values():
+            try:
+                told = probe(path)
+            except (ValueError, OSError) as error:
+                raise Misfit("bad_model", f"{error}") from error
+            if told is not None:
+                return told
+        return None
+
+    @cached_property
+    def _probes(self) -> dict[str, Probe]:
+        return {name: _load_probe(name, path) for name, path in self.places.probes.items()}
+
+    def _matches(self, name: str, folders: list[Path]) -> list[Path]:
+        wanted = name.replace(os.sep, "/").removeprefix("./")
+        found = [path for folder in folders for rel, path in self._list(folder) if _is(rel, wanted)]
+        return sorted(set(found))
+
+    def _list(self, folder: Path) -> list[tuple[str, Path]]:
+        if folder not in self._listed:
+            self._listed[folder] = [(p.relative_to(folder).as_posix(), p) for p in _walk(folder)]
+        return self._listed[folder]
+
+    def _missing(self, name: str, base: Path) -> str:
+        searched = [base, *self.folders]
+        shipped = sorted(self.places.models)
+        names = {
+            Path(rel).name.removesuffix(_SUFFIX)
+            for folder in (*self.folders, *self.places.models.values())
+            for rel, _ in self._list(folder)
+        }
+        where = ", ".join(str(folder) for folder in searched)
+        if shipped:
+            where += f" and the models of {', '.join(shipped)}"
+        help_ = near(name, names) or "; give a path, or a folder with --models"
+        return f"no model {name!r}; searched {where}{help_}"
+
+
+def _is(rel: str, wanted: str) -> bool:
+    return any(
+        form == wanted or form.endswith("/" + wanted) for form in (rel, rel.removesuffix(_SUFFIX))
+    )
+
+
+def _only(name: str, found: list[Path]) -> Path:
+    if len(found) > 1:
+        listed = ", ".join(str(path) for path in found)
+        raise Misfit("ambiguous_model", f"{name!r} is more than one model: {listed}; give a path")
+    return found[0]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield model files and diffusers folders below a folder, each folder visited once."""
+    seen: set[str] = set()
+    for place, below, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        if place != str(folder) and any(mark in files for mark in _FOLDER_MARKS):
+            below.clear()
+            yield Path(place)
+        else:
+            yield from (Path(place, file) for file in files if file.endswith(_WEIGHTS))
+
+
+def _is_model_folder(path: Path) -> bool:
+    return path.is_dir() and any((path / mark).is_file() for mark in _FOLDER_MARKS)
+
+
+def _load_probe(name: str, path: Path) -> Probe:
+    """Load a probe by its file, so that the package around it is not imported."""
+    module_name = f"_nodegraph_probe_{name}"
+    spec = spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        return lambda _: None
+    module = module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    probe: Probe = module.probe
+    return probe

@@ -1,0 +1,83 @@
+"""Writes a flow's outputs as files, each in one step, with the record of how they were made."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from .ports import Codec, Port
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One file of an output; `path` is None, and `about` says why, when its type has no files."""
+
+    name: str
+    path: Path | None
+    about: str
+
+
+def write_outputs(
+    values: Mapping[str, Any], folder: Path, record: Mapping[str, Any]
+) -> Iterator[Written]:
+    """Write every output into a folder and say which files that gave.
+
+    A file is complete or not there: it is written beside its place and moved.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+            for item in _write(name, value, Path(scratch), record):
+                if item.path is not None:
+                    target = folder / item.path.name
+                    yield Written(item.name, item.path.replace(target), item.about)
+                else:
+                    yield item
+
+
+def _write(name: str, value: Any, scratch: Path, record: Mapping[str, Any]) -> list[Written]:
+    ports = [_codec(item) for item in _items(value)]
+    if any(codec is not None for codec in ports):
+        return [
+            written
+            for stem, item, codec in zip(_stems(name, value), _items(value), ports, strict=True)
+            for written in _write_port(name, item, scratch / stem, codec, record)
+        ]
+    if isinstance(value, Path):
+        return [Written(name, None, str(value))]
+    path = scratch / f"{name}.json"
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    path.write_text(text + "\n", encoding="utf-8")
+    return [Written(name, path, _short(text))]
+
+
+def _write_port(
+    name: str, value: Any, stem: Path, codec: type[Codec[Any]] | None, record: Mapping[str, Any]
+) -> list[Written]:
+    if codec is None or not codec.can("write"):
+        kind = type(value).__name__
+        return [Written(name, None, f"a {kind} has no file form, nothing was written")]
+    about = codec.describe(value) if codec.can("describe") else ""
+    return [Written(name, path, about) for path in codec.write(value, stem, record)]
+
+
+def _codec(value: Any) -> type[Codec[Any]] | None:
+    declared = getattr(type(value), "__nodegraph_port__", None)
+    return declared.codec if isinstance(declared, Port) else None
+
+
+def _items(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else [value]
+
+
+def _stems(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list):
+        return [name]
+    return [f"{name}_{index:04d}" for index in range(1, len(cast("list[Any]", value)) + 1)]
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:57] + "..."

@@ -1,0 +1,178 @@
+"""Finds installed node packages by their entry points, and knows their nodes without importing them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import PackageError
+from .manifest import Manifest, load_manifests
+from .ports import Codec, port_of
+from .spec import NodeSpec
+
+NODES, PROBES, MODELS = "nodegraph.nodes", "nodegraph.probes", "nodegraph.models"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An installed node package: its entry point's name, its module, its distribution."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+
+    def load(self) -> ModuleType:
+        """Import the package.
+
+        Raises:
+            PackageError: it cannot be imported.
+        """
+        try:
+            return import_module(self.module)
+        except (Exception, SystemExit) as error:
+            raise PackageError(broken(self.name, self.distribution, error)) from error
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """Import the package and return a node function.
+
+        Raises:
+            PackageError: the package cannot be imported, or has no such node any more.
+        """
+        function = getattr(self.load(), name, None)
+        if not callable(function):
+            raise PackageError(f"{self.name}.{name}: gone since its manifest was read; run again")
+        return function
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """What is installed: node packages by name, and why one cannot be used."""
+
+    entries: dict[str, tuple[Package, ...]]
+    _manifests: dict[str, Manifest | PackageError] = field(
+        default_factory=dict[str, Manifest | PackageError]
+    )
+
+    @classmethod
+    def installed(cls) -> "Packages":
+        """Read the entry points of everything installed."""
+        found: dict[str, tuple[Package, ...]] = {}
+        for point in entry_points(group=NODES):
+            found[point.name] = (*found.get(point.name, ()), _package(point))
+        return cls(found)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all installed packages, in order of the alphabet."""
+        return tuple(sorted(self.entries))
+
+    def package(self, name: str) -> Package:
+        """Return a package that is installed once.
+
+        Raises:
+            PackageError: two distributions provide it.
+        """
+        owners = self.entries[name]
+        if len(owners) > 1:
+            sides = " and ".join(f"{p.distribution} {p.version}" for p in owners)
+            raise PackageError(f"package {name!r}: provided by {sides}; uninstall one of them")
+        return owners[0]
+
+    def read(self, names: Iterable[str]) -> None:
+        """Have the manifests of several packages at hand, building missing ones side by side."""
+        wanted: list[Package] = []
+        for name in names:
+            if name in self.entries and name not in self._manifests:
+                try:
+                    wanted.append(self.package(name))
+                except PackageError as error:
+                    self._manifests[name] = error
+        places = [(p.name, p.module, p.distribution) for p in wanted]
+        self._manifests.update(load_manifests(places, self._modules()))
+
+    def manifest(self, name: str) -> Manifest:
+        """Return what is known of an installed package's nodes.
+
+        Raises:
+            PackageError: the package is broken, or two distributions provide it.
+        """
+        self.read([name])
+        manifest = self._manifests[name]
+        if isinstance(manifest, PackageError):
+            raise manifest
+        return manifest
+
+    def spec(self, package: str, function: str) -> NodeSpec:
+        """Return the specification of an installed node (KeyError when there is none)."""
+        return self.manifest(package).spec(function)
+
+    def _modules(self) -> tuple[str, ...]:
+        return tuple(sorted({p.module for owners in self.entries.values() for p in owners}))
+
+
+def codec_of(port: str) -> type[Codec[Any]]:
+    """Return the codec of a port type given as `module:Class`; imports the module."""
+    module, _, name = port.partition(":")
+    target: Any = import_module(module)
+    for part in name.split("."):
+        target = getattr(target, part)
+    return port_of(target).codec
+
+
+@dataclass(frozen=True)
+class Places:
+    """Files that packages offer without being imported: probes and folders of models."""
+
+    @cached_property
+    def probes(self) -> dict[str, Path]:
+        """Probe modules by entry-point name."""
+        found = {p.name: locate(p.value) for p in entry_points(group=PROBES)}
+        return {name: path for name, path in found.items() if path is not None}
+
+    @cached_property
+    def models(self) -> dict[str, Path]:
+        """Folders of shipped models by entry-point name."""
+        found = {p.name: locate(p.value) for p in entry_points(group=MODELS)}
+        return {name: path for name, path in found.items() if path is not None}
+
+
+def locate(dotted: str) -> Path | None:
+    """Find the file or folder of a dotted module name without importing its package."""
+    top, *rest = dotted.split(".")
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    for root in spec.submodule_search_locations or ():
+        path = Path(root, *rest)
+        if path.is_dir():
+            return path
+        if path.with_suffix(".py").is_file():
+            return path.with_suffix(".py")
+    return Path(spec.origin) if spec.origin and not rest else None
+
+
+def broken(name: str, distribution: str, error: BaseException) -> str:
+    """Say that a package cannot be imported."""
+    reason = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
+    return (
+        f"package {name!r} ({distribution}): cannot be imported: {reason}; repair or uninstall it"
+    )
+
+
+def _package(point: EntryPoint) -> Package:
+    owner = point.dist
+    return Package(
+        name=point.name,
+        module=point.module,
+        distribution=owner.name if owner else "unknown",
+        version=owner.version if owner else "0",
+    )

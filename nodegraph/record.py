@@ -1,0 +1,80 @@
+"""The record that a picture carries: what has to be known to make it again, and no times."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .check import Checked
+from .manifest import cache_folder
+from .packages import Packages
+from .workflow import Workflow
+
+
+def make_record(
+    flow: Workflow, checked: Checked, packages: Packages, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the flow, its resolved inputs, versions of packages and digests of files."""
+    used = {entry.package for entry in flow.nodes.values()}
+    owners = {packages.package(name).distribution for name in used}
+    return {
+        "nodegraph": __version__,
+        "flow": flow.raw,
+        "inputs": checked.inputs,
+        "settings": dict(settings),
+        "packages": {name: _version(name) for name in sorted(owners)},
+        "files": dict(zip(sorted(checked.files), digests(_in_order(checked.files)), strict=True)),
+    }
+
+
+def digests(paths: Iterable[Path]) -> list[str]:
+    """Return the SHA-256 of files, remembered by path, size, time and inode; "" for folders."""
+    place = cache_folder() / "digests.json"
+    known = _remembered(place)
+    before = len(known)
+    found = [_digest(path, known) if path.is_file() else "" for path in paths]
+    if len(known) > before:
+        _remember(place, known)
+    return found
+
+
+def _in_order(files: Mapping[str, Path]) -> list[Path]:
+    return [files[key] for key in sorted(files)]
+
+
+def _digest(path: Path, known: dict[str, str]) -> str:
+    status = path.stat()
+    key = f"{path}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+    if key not in known:
+        with path.open("rb") as file:
+            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return known[key]
+
+
+def _remembered(place: Path) -> dict[str, str]:
+    try:
+        data = json.loads(place.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _remember(place: Path, known: dict[str, str]) -> None:
+    """Keep the digests; a cache that cannot be written is only slower."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch = place.with_name(f"{place.name}.{id(known):x}")
+        scratch.write_text(json.dumps(known), encoding="utf-8")
+        scratch.replace(place)
+    except OSError:
+        return
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"

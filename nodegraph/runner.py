@@ -1,0 +1,159 @@
+"""Runs a plan: one node at a time, values dropped after their last use, every event told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter, time
+from typing import Any
+
+from .context import Cancelled, Context
+from .errors import NodeError, PackageError
+from .journal import Event, Listener
+from .plan import Plan, Source, Step
+from .ports import Port
+from .types import PortType
+from .values import Misfit, conform
+
+_EVERY: float = 0.05
+"""Seconds between progress events of a node; the last one is always told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a run happens."""
+
+    out: Path
+    device: str = "cpu"
+    dtype: str = "auto"
+    cancelled: Callable[[], bool] | None = None
+
+
+@dataclass(slots=True)
+class Runner:
+    """Executes plans; listeners hear every event."""
+
+    settings: Settings
+    listeners: Sequence[Listener] = ()
+    values: dict[Source, Any] = field(default_factory=dict[Source, Any])
+
+    def run(self, plan: Plan) -> dict[str, Any]:
+        """Run every step and return the flow's outputs by name.
+
+        Raises:
+            NodeError: a node raised, or gave something else than it declares.
+            PackageError: a package could not be imported.
+            Cancelled: the run was cancelled.
+        """
+        functions = self._functions(plan.steps)
+        for step, function, releases in zip(plan.steps, functions, plan.releases, strict=True):
+            self._step(step, function)
+            for source in releases:
+                del self.values[source]
+        outputs = {name: self.values[source] for name, source in plan.outputs.items()}
+        self.values.clear()
+        return outputs
+
+    def _functions(self, steps: Sequence[Step]) -> list[Callable[..., Any]]:
+        """Import what the plan needs before anything runs."""
+        self._tell("loading", nodes=len(steps))
+        functions = [step.function() for step in steps]
+        self._tell("planned", nodes=len(steps))
+        return functions
+
+    def _step(self, step: Step, function: Callable[..., Any]) -> None:
+        cancelled = self.settings.cancelled
+        if cancelled is not None and cancelled():
+            self._tell("cancelled", node=step.id)
+            raise Cancelled
+        self._tell("started", node=step.id, type=step.type)
+        began = perf_counter()
+        try:
+            self._keep(step, self._call(step, function))
+        except NodeError as error:
+            self._tell("failed", node=step.id, error=str(error))
+            raise
+        except (KeyboardInterrupt, Cancelled):
+            self._tell("cancelled", node=step.id)
+            raise
+        self._tell("finished", node=step.id, seconds=round(perf_counter() - began, 6))
+
+    def _call(self, step: Step, function: Callable[..., Any]) -> Any:
+        arguments = dict(step.constants)
+        for port, bound in step.links.items():
+            arguments[port] = self._arriving(step, port, bound)
+        context = self._context(step) if step.spec.context else None
+        if context is not None:
+            arguments[step.spec.context] = context
+        try:
+            return function(**arguments)
+        except PackageError:
+            raise
+        except Exception as error:
+            raise NodeError(_failure(step, error), node=step.id) from error
+        finally:
+            if context is not None:
+                context.close()
+
+    def _arriving(self, step: Step, port: str, bound: Any) -> Any:
+        if isinstance(bound, list):
+            items = [self.values[i] if isinstance(i, Source) else i for i in bound]
+            return items
+        value = self.values[bound]
+        type_ = step.spec.inputs[port].type
+        if type_.kind == "port" and value is not None:
+            return value
+        try:
+            return value if value is None and type_.nullable else _fitted(value, type_)
+        except Misfit as misfit:
+            raise NodeError(f"{step.id}.{port}: {misfit}", node=step.id, port=port) from misfit
+
+    def _keep(self, step: Step, result: Any) -> None:
+        for name, port in step.spec.outputs.items():
+            value = getattr(result, name) if step.spec.several else result
+            _verify(step, name, value, port.type)
+            self.values[Source(step.id, name)] = value
+
+    def _context(self, step: Step) -> Context:
+        last = [0.0]
+
+        def report(done: int, total: int, message: str) -> None:
+            now = perf_counter()
+            if done >= total or now - last[0] >= _EVERY:
+                last[0] = now
+                told: Event = {"node": step.id, "done": done, "total": total}
+                self._tell("progress", **told, **({"message": message} if message else {}))
+
+        return Context(
+            device="cpu" if step.spec.device == "cpu" else self.settings.device,
+            dtype=self.settings.dtype,
+            out=self.settings.out,
+            report=report,
+            cancelled=self.settings.cancelled,
+        )
+
+    def _tell(self, event: str, **data: Any) -> None:
+        told: Event = {"event": event, "time": round(time(), 6), **data}
+        for listener in self.listeners:
+            listener(told)
+
+
+def _fitted(value: Any, type_: PortType) -> Any:
+    return value if type_.kind == "port" else conform(value, type_)
+
+
+def _verify(step: Step, name: str, value: Any, type_: PortType) -> None:
+    """Blame the node that gave a wrong value, not the one that would stumble over it."""
+    if type_.kind != "port" or (value is None and type_.nullable):
+        return
+    declared = getattr(type(value), "__nodegraph_port__", None)
+    if not isinstance(declared, Port) or declared.id != type_.port:
+        message = (
+            f"{step.id} ({step.type}): gave {type(value).__name__} as {name!r}, not {type_.name}"
+        )
+        raise NodeError(f"{message}; its package has a fault", node=step.id, port=name)
+
+
+def _failure(step: Step, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or "no reason given"
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    return f"{step.id} ({step.type}): {kind}{reason}"
