@@ -71,7 +71,7 @@ class Conditioning:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A batch of conditionings as one call of a network sees it: R rows that know where they belong.
+    """R conditionings as one call of a network sees them; each knows where it belongs.
 
     Compared and hashed by identity: what a run computes once for these rows is kept under them.
     """
@@ -112,8 +112,8 @@ class Rows:
 def stack(branches: Sequence[tuple[str, Conditioning]], batch: int) -> Rows:
     """Lay out `batch` latents under each of several conditionings, branch after branch.
 
-    Contexts of unlike length are repeated up to their least common multiple: attention over a repeated context is
-    attention over the context, so this is exact.
+    Contexts of unlike length are repeated up to their least common multiple: attention over a
+    repeated context is attention over the context, so this is exact.
 
     Raises:
         ValueError: a conditioning for another batch, or fields that one has and another lacks.

@@ -29,8 +29,8 @@ Source: lllyasviel/ControlNet, `gradio_canny2image.py`, "guess mode".
 def depth_weights(count: int, mode: Mode, strength: float) -> tuple[float, ...]:
     """Return the weight of each of `count` residuals, shallowest first, the middle's last.
 
-    "soft" and "guess" weigh the middle fully and each shallower residual 0.825 times the one below it: for the 13
-    of SD1 from 0.0994 to 1, for the 10 of SDXL from 0.1771 to 1.
+    "soft" and "guess" weigh the middle fully and each shallower residual 0.825 times the one below
+    it: for the 13 of SD1 from 0.0994 to 1, for the 10 of SDXL from 0.1771 to 1.
     """
     if mode in ("balanced", "cond_only"):
         return (strength,) * count
@@ -38,9 +38,10 @@ def depth_weights(count: int, mode: Mode, strength: float) -> tuple[float, ...]:
 
 
 def fit_hint(hint: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a hint (n, 3, H, W) to a size: cut the middle out at its aspect, then resample bilinearly, antialiased.
+    """Bring a hint (n, 3, H, W) to a size.
 
-    A hint of the size already is returned as it is.
+    The middle is cut out at the size's aspect and resampled bilinearly, antialiased. A hint of the
+    size already is returned as it is.
     """
     height, width = hint.shape[2:]
     if (height, width) == size:
@@ -82,7 +83,7 @@ class Control:
     def prepare(
         self, inner: Predictor, schedule: Schedule, conditionings: Sequence[Rows]
     ) -> Predictor:
-        """Return the predictor of one run; that of a control without strength or window is the inner one."""
+        """Return the predictor of one run; without strength or window that is the inner one."""
         if self.strength == 0.0 or self.window.start == self.window.end:
             return inner
         return _ControlledPredictor(self, inner, schedule, conditionings)
@@ -155,7 +156,8 @@ class _ControlledPredictor:
         control = self._control
         if len(control.hint) not in (1, batch):
             raise ValueError(
-                f"{control.name}: {len(control.hint)} hints for {batch} latents; give one hint, or one for each latent"
+                f"{control.name}: {len(control.hint)} hints for {batch} latents; "
+                "give one hint, or one for each latent"
             )
         height, width = size
         if size not in self._embeddings:

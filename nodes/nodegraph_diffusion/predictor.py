@@ -26,7 +26,8 @@ class Predictor(Protocol):
     ) -> Tensor:
         """Return eps or v (R, C, H/8, W/8) float32 for x of that shape, scaled to unit variance.
 
-        `rows` has a row for each of x; `injection` is what the layers around this predictor ask for so far.
+        `rows` has a row for each of x; `injection` is what the layers around this predictor ask for
+        so far.
         """
         ...
 
@@ -65,8 +66,8 @@ class UNetCodec(Codec["UNet"]):
 class UNet:
     """A frozen denoising network and the layers wrapped around it, innermost first.
 
-    The network never knows of its layers, and nothing of a run is kept on it: `prepare` returns a predictor that
-    holds what is computed once per run.
+    The network never knows of its layers, and nothing of a run is kept on it: `prepare` returns a
+    predictor that holds what is computed once per run.
     """
 
     model: UNetModel
@@ -93,7 +94,7 @@ class UNet:
         return [layer.describe(schedule) for layer in self.layers]
 
     def prepare(self, schedule: Schedule, conditionings: Sequence[Rows]) -> Predictor:
-        """Return the predictor of one run, with what its schedule and conditionings fix computed."""
+        """Return the predictor of one run, which computes once what the run does not change."""
         predictor: Predictor = ModelPredictor(self.model, schedule, conditionings)
         for layer in self.layers:
             predictor = layer.prepare(predictor, schedule, conditionings)

@@ -14,6 +14,9 @@ STEP = 1.1
 LARGEST = 100.0
 """Weights beyond this, either way, are refused: nothing drawable is left of the text."""
 
+LONGEST = 200_000
+"""Prompts of more characters are refused: no network reads them."""
+
 _MARK = re.compile(r"\\(.)|([()\[\]])", re.DOTALL)
 _WEIGHT = re.compile(r":\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*\Z")
 _ESCAPED = "()[]\\"
@@ -40,14 +43,16 @@ class _Mark:
 def parse(text: str, syntax: Syntax = "comfy") -> list[Piece]:
     r"""Split a prompt into weighted pieces, in time linear in its length.
 
-    `(x)` weighs 1.1 times as much, nested ones multiply; `(x:1.3)` weighs 1.3; `\(` and `\)` are plain. Parentheses
-    without a partner are plain text, and so is a colon without a number. "comfy": a number replaces what is around
-    it, brackets are plain. "a1111": a number multiplies what is around it, and `[x]` divides by 1.1. "plain":
-    nothing is syntax.
+    `(x)` weighs 1.1 times as much, nested ones multiply; `(x:1.3)` weighs 1.3; `\(` and `\)` are
+    plain. Parentheses without a partner are plain text, and so is a colon without a number.
+    "comfy": a number replaces what is around it, brackets are plain. "a1111": a number multiplies
+    what is around it, and `[x]` divides by 1.1. "plain": nothing is syntax.
 
     Raises:
-        ValueError: a weight beyond 100 either way.
+        ValueError: a weight beyond 100 either way, or more than 200,000 characters.
     """
+    if len(text) > LONGEST:
+        raise ValueError(f"prompt: {len(text)} characters are too many; keep below {LONGEST}")
     if syntax == "plain":
         return [Piece(text, 1.0)] if text else []
     marks = list(_marks(text, brackets=syntax == "a1111"))
@@ -104,7 +109,7 @@ def _weigh(marks: list[_Mark], multiply: bool) -> Iterator[Piece]:
 def _limited(weight: float) -> float:
     if not math.isfinite(weight) or abs(weight) > LARGEST:
         raise ValueError(
-            f"prompt: a weight of {weight:g} is too strong; stay between -{LARGEST:g} and {LARGEST:g}"
+            f"prompt: a weight of {weight:g} is too strong; stay within {LARGEST:g} either way"
         )
     return weight
 

@@ -1,4 +1,4 @@
-"""What one network computes once per run: projections of the schedule's timesteps and of the texts."""
+"""What one network computes once per run: projections of timesteps and texts."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from .schedule import Schedule
 from .step import Step
 
 LONGEST_TABLE = 200
-"""Runs of more steps project each timestep when it comes: the table would cost more memory than it saves time."""
+"""Runs of more steps project each timestep when it comes, to save memory."""
 
 
 class RunCache:
-    """Cached projections of one network, a UNet or a ControlNet; the network itself keeps nothing."""
+    """Cached projections of one network, a UNet or a ControlNet, which itself keeps nothing."""
 
     def __init__(
         self, network: UNetEncoder, schedule: Schedule, conditionings: Sequence[Rows]

@@ -15,7 +15,8 @@ Rounding = Literal["fractional", "integer"]
 class TrainedNoise:
     """The ascending sigmas of training, one per timestep; between two of them, log sigma is linear.
 
-    Source: Karras et al. 2022 (arXiv 2206.00364), sigma = sqrt((1 - alphas_cumprod) / alphas_cumprod).
+    Source: Karras et al. 2022 (arXiv 2206.00364), sigma = sqrt((1 - alphas_cumprod) /
+    alphas_cumprod).
     """
 
     sigmas: tuple[float, ...]
@@ -120,8 +121,8 @@ def make_schedule(
 ) -> Schedule:
     """Lay out a run of `steps` steps.
 
-    With `denoise` below 1 a longer run of int(steps / denoise) steps is laid out and its last `steps` are kept, so
-    that the spacing is that of the full run; 0 gives a run of no steps.
+    With `denoise` below 1 a longer run of int(steps / denoise) steps is laid out and its last
+    `steps` are kept, so that the spacing is that of the full run; 0 gives a run of no steps.
 
     Raises:
         ValueError: an unknown name, no steps, or `denoise` outside 0..1.
@@ -134,7 +135,7 @@ def make_schedule(
         raise ValueError(f"denoise: {denoise} is outside 0..1; give the share of noise to add")
     if denoise == 0.0:
         return Schedule((0.0,), noise, rounding)
-    # A billion steps of layout for a denoise of 1e-9 would only stall; the shares below are never of use.
+    # Laying out billions of steps for a denoise of 1e-9 would only stall.
     total = int(min(steps / denoise, 100_000 + steps))
     sigmas = [*SPACINGS[name](noise, total), 0.0]
     return Schedule(tuple(sigmas[-(steps + 1) :]), noise, rounding)

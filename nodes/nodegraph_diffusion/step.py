@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Step:
     """The noise level of each latent of the batch and the step at hand.
 
-    Plain numbers, so that deciding what acts in a step never waits for an accelerator. A sampler of higher order
-    calls several times with one index.
+    Plain numbers, so that deciding what acts in a step never waits for an accelerator. A sampler of
+    higher order calls several times with one index.
     """
 
     sigma: tuple[float, ...]

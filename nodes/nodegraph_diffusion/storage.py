@@ -15,7 +15,7 @@ from torch import Tensor
 def write_tensors(
     tensors: Mapping[str, Tensor], path: Path, record: Mapping[str, Any] | None = None
 ) -> None:
-    """Write tensors to a safetensors file, with `record` as JSON in the metadata key `nodegraph`."""
+    """Write tensors to a safetensors file, and `record` as JSON under the metadata `nodegraph`."""
     metadata = {"nodegraph": json.dumps(record, sort_keys=True)} if record is not None else None
     save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path, metadata)
 

@@ -11,11 +11,12 @@ Rule = Literal["sigma", "step"]
 
 @dataclass(frozen=True)
 class Window:
-    """From `start` to `end` of the way, 0 is noise and 1 the picture; equal ends are no step at all.
+    """From `start` to `end` of the way from noise (0) to picture (1); equal ends are no step.
 
-    Rule "sigma" reads the way in timesteps of training and compares noise levels, both ends included: it means the
-    same for every sampler and spacing, and for a run with `denoise` below 1. Rule "step" counts the steps that are
-    executed: step i of n acts if start <= i / n and (i + 1) / n <= end, as diffusers does.
+    Rule "sigma" reads the way in timesteps of training and compares noise levels, both ends
+    included: it means the same for every sampler and spacing, and for a run with `denoise` below 1.
+    Rule "step" counts the steps that are executed: step i of n acts if start <= i / n and (i + 1) /
+    n <= end, as diffusers does.
     """
 
     start: float = 0.0

@@ -1,13 +1,14 @@
 """Small random networks and rows for the tests of text, control and sampling."""
 
 import torch
+from torch import nn
+
 from nodegraph_diffusion.conditioning import Conditioning
 from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
 from nodegraph_diffusion.models.controlnet import ControlNetConfig, ControlNetModel
 from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
 from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
 from nodegraph_diffusion.predictor import UNet
-from torch import nn
 
 UNET = UNetConfig(widths=(32, 32, 64, 64), heads=4, context_width=24, norm_groups=8)
 VAE = VAEConfig(widths=(8, 8, 16, 16), blocks=1, norm_groups=4)

@@ -37,8 +37,8 @@ def network_input(x: Tensor, sigma: float) -> Tensor:
 def clean_sample(x: Tensor, output: Tensor, sigma: float, prediction: Prediction) -> Tensor:
     """Return x0 from the network's output at x.
 
-    Source: eps from Ho et al. 2020 (arXiv 2006.11239); v from Salimans and Ho 2022 (arXiv 2202.00512), appendix D,
-    both rewritten for x = x0 + sigma * eps.
+    Source: eps from Ho et al. 2020 (arXiv 2006.11239); v from Salimans and Ho 2022 (arXiv
+    2202.00512), appendix D, both rewritten for x = x0 + sigma * eps.
     """
     if prediction == "eps":
         return x - sigma * output

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -18,7 +19,7 @@ def dpmpp_2m(
     """
     x0_last: Tensor | None = None
     h_last = 0.0
-    for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:], strict=False)):
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         x0 = denoise(x, sigma, i)
         if sigma_next == 0.0:
             yield x0

@@ -1,6 +1,7 @@
 """Euler's method on the probability flow."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -12,7 +13,7 @@ def euler(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise) ->
 
     Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 2 without the correction and churn.
     """
-    for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:], strict=False)):
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         d = (x - denoise(x, sigma, i)) / sigma
         x = x + d * (sigma_next - sigma)
         yield x

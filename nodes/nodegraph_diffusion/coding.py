@@ -1,0 +1,74 @@
+"""The nodes between pictures and latents."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from nodegraph import node
+from nodegraph_image import Image
+
+from .latent import Latent
+from .values import VAE
+
+Side = Annotated[int, Field(ge=8, le=16384, multiple_of=8)]
+
+
+@node(device="cpu")
+def empty_latent(
+    *,
+    width: Side = 512,
+    height: Side = 512,
+    batch: Annotated[int, Field(ge=1, le=1024)] = 1,
+) -> Latent:
+    """Make a latent of zeros, to sample a picture of `width` x `height` pixels (multiples of 8)."""
+    _check_sides("empty_latent", width, height, 8)
+    return Latent(torch.zeros(batch, 4, height // 8, width // 8))
+
+
+@node
+def encode(vae: VAE, image: Image) -> Latent:
+    """Turn pictures into latents: the mean of the VAE's posterior, times its scale factor.
+
+    Width and height have to be multiples of 8; resize or pad others first.
+    """
+    model = vae.model
+    _, height, width, _ = image.pixels.shape
+    _check_sides("encode", width, height, model.config.factor)
+    weight = next(model.parameters())
+    with torch.inference_mode():
+        x = torch.tensor(image.pixels).permute(0, 3, 1, 2) * 2.0 - 1.0
+        x = x.to(weight.device, weight.dtype, memory_format=torch.channels_last)
+        mean, _ = model.encode(x)
+        samples = mean.float() * model.config.scale_factor
+    return Latent(samples.cpu().contiguous().clone())
+
+
+@node
+def decode(vae: VAE, latent: Latent) -> Image:
+    """Turn latents into pictures."""
+    model = vae.model
+    channels = latent.samples.shape[1]
+    if channels != model.config.latent_channels:
+        raise ValueError(
+            f"decode: the latent has {channels} channels and the VAE wants "
+            f"{model.config.latent_channels}; use the VAE of the model that made the latent"
+        )
+    weight = next(model.parameters())
+    with torch.inference_mode():
+        z = latent.samples.to(weight.device, torch.float32) / model.config.scale_factor
+        z = z.to(weight.dtype, memory_format=torch.channels_last)
+        x = model.decode(z).float()
+        if not bool(x.isfinite().all()):
+            raise ValueError("decode: the picture is not finite; run with --dtype float32")
+        pixels = ((x + 1.0) / 2.0).clamp(0.0, 1.0).permute(0, 2, 3, 1)
+    return Image(pixels.cpu().numpy())
+
+
+def _check_sides(place: str, width: int, height: int, factor: int) -> None:
+    if width % factor or height % factor:
+        near_w, near_h = (max(factor, round(side / factor) * factor) for side in (width, height))
+        raise ValueError(
+            f"{place}: {width} x {height} is not a multiple of {factor}; "
+            f"the nearest size is {near_w} x {near_h}"
+        )
