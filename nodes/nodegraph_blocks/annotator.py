@@ -40,7 +40,7 @@ class Annotator(nn.Module):
         self.middle = _layer(WIDTHS[-1], WIDTHS[-1])
         pairs = zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True)
         self.up = nn.ModuleList(_layer(a + b, b) for a, b in pairs)
-        self.head = nn.Conv2d(WIDTHS[0], CLASSES, 3, padding=1)
+        self.head = nn.Conv2d(WIDTHS[0], CLASSES, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures `(B, 3, H, W)` in [-1, 1] to `(B, CLASSES, H/2, W/2)`.
