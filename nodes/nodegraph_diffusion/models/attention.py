@@ -17,7 +17,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, -torch.inf)
-    exact = torch.float64 if scores.dtype == torch.float64 else torch.float32  # and faster than in bfloat16
+    exact = (
+        torch.float64 if scores.dtype == torch.float64 else torch.float32
+    )  # and faster than in bfloat16
     return torch.softmax(scores, dim=-1, dtype=exact).to(v.dtype) @ v
 
 

@@ -84,7 +84,9 @@ class ResBlock(nn.Module):
         conv_in = nn.Conv2d(width_in, width, 3, padding=1)
         conv_out = nn.Conv2d(width, width, 3, padding=1)
         # identities stand where the original has SiLU and dropout: the numbers are part of the keys
-        self.in_layers = nn.Sequential(GroupNorm(groups, width_in, silu=True), nn.Identity(), conv_in)
+        self.in_layers = nn.Sequential(
+            GroupNorm(groups, width_in, silu=True), nn.Identity(), conv_in
+        )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(config.time_width, width))
         self.out_layers = nn.Sequential(
             GroupNorm(groups, width, silu=True), nn.Identity(), nn.Identity(), conv_out
@@ -190,8 +192,12 @@ class UNetEncoder(nn.Module):
         """Return what each residual block adds for time steps (N,), fractional allowed, and vectors y (N, V)."""
         embedding = self.time_embed(sinusoid(timesteps, self.config.widths[0]).to(self._dtype()))
         if (y is None) != (self.config.vector_width is None):
-            needed = f"vectors y of width {self.config.vector_width}" if y is None else "no vectors y"
-            raise ValueError(f"UNet: this model needs {needed}; give the conditioning of its own family")
+            needed = (
+                f"vectors y of width {self.config.vector_width}" if y is None else "no vectors y"
+            )
+            raise ValueError(
+                f"UNet: this model needs {needed}; give the conditioning of its own family"
+            )
         if y is not None:
             embedding = embedding + self.label_emb(y.to(embedding.dtype))
         blocks = (m for m in self.modules() if isinstance(m, ResBlock))
@@ -211,7 +217,9 @@ class UNetEncoder(nn.Module):
         hooks: tuple[AttentionHook, ...] = (),
     ) -> Call:
         """Project whatever was not projected before."""
-        time = timesteps if isinstance(timesteps, TimeProjections) else self.project_time(timesteps, y)
+        time = (
+            timesteps if isinstance(timesteps, TimeProjections) else self.project_time(timesteps, y)
+        )
         words = context if isinstance(context, ContextKV) else self.project_context(context)
         return Call(time, words, hooks)
 
@@ -227,7 +235,9 @@ def sinusoid(timesteps: Tensor, width: int) -> Tensor:
     Source: arXiv 1706.03762, section 3.5, in the order of the released diffusion models.
     """
     half = width // 2
-    exponent = -math.log(10000) * torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
+    exponent = (
+        -math.log(10000) * torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
+    )
     angles = timesteps.float()[:, None] * exponent.exp()[None, :]
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 

@@ -27,11 +27,15 @@ class AttentionHook:
     (`project`) and image prompts (`output`).
     """
 
-    def context(self, site: AttentionSite, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor] | None:
+    def context(
+        self, site: AttentionSite, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
         """Return what keys and values are computed from, each (B, M, D), or None to keep what was given."""
         return None
 
-    def project(self, site: AttentionSite, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(
+        self, site: AttentionSite, q: Tensor, k: Tensor, v: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, each (B, heads, tokens, D)."""
         return q, k, v
 

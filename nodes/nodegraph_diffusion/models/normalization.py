@@ -15,7 +15,9 @@ class GroupNorm(nn.GroupNorm):
     channels-last tensors in bfloat16; those take the few passes over memory written out below instead.
     """
 
-    def __init__(self, groups: int, channels: int, *, eps: float = 1e-5, silu: bool = False) -> None:
+    def __init__(
+        self, groups: int, channels: int, *, eps: float = 1e-5, silu: bool = False
+    ) -> None:
         super().__init__(groups, channels, eps=eps)
         self.silu = silu
 

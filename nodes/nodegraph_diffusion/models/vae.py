@@ -117,7 +117,8 @@ class Level(nn.Module):
         super().__init__()
         widths = [width_in] + [width] * blocks
         self.block = nn.ModuleList(
-            ResnetBlock(config, before, after) for before, after in zip(widths, widths[1:], strict=False)
+            ResnetBlock(config, before, after)
+            for before, after in zip(widths, widths[1:], strict=False)
         )
 
     def forward(self, x: Tensor) -> Tensor:

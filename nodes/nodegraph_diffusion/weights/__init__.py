@@ -1,0 +1,1 @@
+"""Model files: reading, checking and writing the weights of every network."""
