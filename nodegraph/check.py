@@ -23,7 +23,7 @@ from .workflow import Entry, InputRef, Literal, Ref, Several, Value, Workflow, n
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check` found: problems, notes that stop nothing, and the plan when there is no problem."""
+    """What `check` found: problems, notes that stop nothing, the plan if there is no problem."""
 
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
@@ -78,8 +78,8 @@ class _Checker:
 
     def look_up(self) -> None:
         """Find the specification of every node that has one."""
-        for code, path, message in unmet(self.flow.requires):
-            self.fault(code, path, message)
+        for code, where, message in unmet(self.flow.requires):
+            self.fault(code, where, message)
         self.packages.read({entry.package for entry in self.flow.nodes.values()})
         for entry in self.flow.nodes.values():
             path = ("nodes", entry.id, "type")
@@ -128,9 +128,9 @@ class _Checker:
         links: dict[str, Bound] = {}
         for port, value in entry.inputs.items():
             self.bind(entry, spec, port, value, constants, links)
-        for port in spec.inputs.values():
-            if port.name not in entry.inputs:
-                self.absent(entry, port, constants)
+        for name, wanted in spec.inputs.items():
+            if name not in entry.inputs:
+                self.absent(entry, wanted, constants)
         function = partial(self.packages.package(entry.package).function, entry.function)
         self.steps[entry.id] = Step(entry.id, entry.type, spec, function, constants, links)
 

@@ -6,12 +6,10 @@ from .workflow import InputRef, Ref, Several, Value, Workflow
 
 
 def mermaid(flow: Workflow) -> str:
-    """Return a Mermaid flowchart: declared inputs, nodes, outputs, and links named by their port."""
+    """Return a Mermaid flowchart: declared inputs, nodes, outputs, links named by their port."""
     lines = ["flowchart LR"]
     lines += [f'  in_{name}(["{name}"])' for name in flow.inputs]
-    lines += [
-        f'  n_{node.id}["{node.id}<br/><small>{node.type}</small>"]' for node in flow.nodes.values()
-    ]
+    lines += [f'  n_{n.id}["{n.id}<br/><small>{n.type}</small>"]' for n in flow.nodes.values()]
     lines += [f'  out_{name}[/"{name}"/]' for name in flow.outputs]
     for node in flow.nodes.values():
         for port, value in node.inputs.items():

@@ -10,8 +10,7 @@ from typing import Any
 from . import __version__
 from .decorator import spec_of
 from .errors import PackageError
-from .manifest import FORMAT, stamp
-from .packages import broken
+from .manifest import FORMAT, broken, stamp
 from .ports import ABILITIES, Port
 from .spec import NodeSpec
 from .types import PortType
@@ -52,10 +51,10 @@ def _ports(loaded: ModuleType, specs: dict[str, NodeSpec]) -> dict[str, Any]:
     declared = [getattr(value, "__nodegraph_port__", None) for value in vars(loaded).values()]
     found = {port.id: port for port in declared if isinstance(port, Port)}
     for spec in specs.values():
-        for port in (*spec.inputs.values(), *spec.outputs.values()):
-            identity = _identity(port.type)
-            if identity:
-                found[identity] = _resolve(identity)
+        types = [port.type for port in spec.inputs.values()]
+        types += [port.type for port in spec.outputs.values()]
+        for identity in filter(None, map(_identity, types)):
+            found[identity] = _resolve(identity)
     return {
         port.id: {
             "name": port.name,

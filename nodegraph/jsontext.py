@@ -2,8 +2,9 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard
 
 from .errors import Problem, WorkflowError
 
@@ -20,6 +21,16 @@ class _Doubled(dict[str, Any]):
     """An object in which some keys stood more than once."""
 
     doubled: tuple[str, ...] = ()
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Say whether a JSON value is a list."""
+    return isinstance(value, list)
+
+
+def is_table(value: object) -> TypeGuard[dict[str, Any]]:
+    """Say whether a JSON value is an object."""
+    return isinstance(value, dict)
 
 
 def read_text(path: Path) -> str:
@@ -72,8 +83,8 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) == len(pairs):
         return data
     marked = _Doubled(data)
-    seen: set[str] = set()
-    marked.doubled = tuple(key for key, _ in pairs if key in seen or seen.add(key))
+    counts = Counter(key for key, _ in pairs)
+    marked.doubled = tuple(key for key, count in counts.items() if count > 1)
     return marked
 
 
@@ -85,19 +96,17 @@ def _faults(data: Any, place: str) -> list[Problem]:
         value, path = pending.pop()
         if len(path) > MAX_DEPTH:
             raise _too_deep(place)
-        if isinstance(value, dict):
-            entries = cast("dict[str, Any]", value)
-            for key in getattr(entries, "doubled", ()):
+        if is_table(value):
+            for key in value.doubled if isinstance(value, _Doubled) else ():
                 message = (
                     f"{place}: the key {key!r} stands twice in one object; rename or remove one"
                 )
                 problems.append(Problem("duplicate_key", pointer(*path, key), message))
-            for key, item in entries.items():
+            for key, item in value.items():
                 _check_text(key, path, place, problems)
                 pending.append((item, (*path, key)))
-        elif isinstance(value, list):
-            items = cast("list[Any]", value)
-            pending.extend((item, (*path, index)) for index, item in enumerate(items))
+        elif is_list(value):
+            pending.extend((item, (*path, index)) for index, item in enumerate(value))
         elif isinstance(value, str):
             _check_text(value, path, place, problems)
         elif isinstance(value, float) and not math.isfinite(value):

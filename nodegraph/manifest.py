@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -77,9 +78,17 @@ def load_manifests(
             found[package[0]] = kept
     if missing:
         with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
-            built = pool.map(lambda package: _build(package, modules, folder), missing)
+            built = pool.map(partial(_build, modules=modules, folder=folder), missing)
             found.update(zip((package[0] for package in missing), built, strict=True))
     return found
+
+
+def broken(name: str, distribution: str, reason: BaseException | str) -> str:
+    """Say that a package cannot be imported, and why."""
+    if isinstance(reason, BaseException):
+        reason = f"{type(reason).__name__}: {reason}".rstrip(": ").splitlines()[0]
+    side = f"package {name!r} ({distribution})"
+    return f"{side}: cannot be imported: {reason}; repair or uninstall it"
 
 
 def stamp(modules: Sequence[str]) -> dict[str, list[int]]:
@@ -144,9 +153,7 @@ def _build(
             data = json.loads(answer.read_bytes())
         except (OSError, ValueError):
             reason = fault or "the process that imported it ended early"
-            return PackageError(
-                f"package {name!r} ({distribution}): cannot be imported: {reason}; repair or uninstall it"
-            )
+            return PackageError(broken(name, distribution, reason))
     if "error" in data:
         return PackageError(data["error"])
     _keep(_place(folder, package), data)

@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from .ports import Codec, Port
+from .jsontext import is_list
+from .ports import Codec, declared_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,18 @@ def _write_port(
 
 
 def _codec(value: Any) -> type[Codec[Any]] | None:
-    declared = getattr(type(value), "__nodegraph_port__", None)
-    return declared.codec if isinstance(declared, Port) else None
+    declared = declared_port(value)
+    return declared.codec if declared else None
 
 
 def _items(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else [value]
+    return value if is_list(value) else [value]
 
 
 def _stems(name: str, value: Any) -> list[str]:
     if not isinstance(value, list):
         return [name]
-    return [f"{name}_{index:04d}" for index in range(1, len(cast("list[Any]", value)) + 1)]
+    return [f"{name}_{index:04d}" for index in range(1, len(_items(value)) + 1)]
 
 
 def _short(text: str) -> str:

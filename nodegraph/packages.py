@@ -1,4 +1,4 @@
-"""Finds installed node packages by their entry points, and knows their nodes without importing them."""
+"""Finds installed node packages by entry points; knows their nodes without importing them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import PackageError
-from .manifest import Manifest, load_manifests
+from .manifest import Manifest, broken, load_manifests
 from .ports import Codec, port_of
 from .spec import NodeSpec
 
@@ -44,8 +44,8 @@ class Package:
         Raises:
             PackageError: the package cannot be imported, or has no such node any more.
         """
-        function = getattr(self.load(), name, None)
-        if not callable(function):
+        function: Callable[..., Any] | None = getattr(self.load(), name, None)
+        if function is None:
             raise PackageError(f"{self.name}.{name}: gone since its manifest was read; run again")
         return function
 
@@ -78,11 +78,11 @@ class Packages:
         Raises:
             PackageError: two distributions provide it.
         """
-        owners = self.entries[name]
-        if len(owners) > 1:
-            sides = " and ".join(f"{p.distribution} {p.version}" for p in owners)
+        first, *others = self.entries[name]
+        if others:
+            sides = " and ".join(f"{p.distribution} {p.version}" for p in (first, *others))
             raise PackageError(f"package {name!r}: provided by {sides}; uninstall one of them")
-        return owners[0]
+        return first
 
     def read(self, names: Iterable[str]) -> None:
         """Have the manifests of several packages at hand, building missing ones side by side."""
@@ -158,14 +158,6 @@ def locate(dotted: str) -> Path | None:
         if path.with_suffix(".py").is_file():
             return path.with_suffix(".py")
     return Path(spec.origin) if spec.origin and not rest else None
-
-
-def broken(name: str, distribution: str, error: BaseException) -> str:
-    """Say that a package cannot be imported."""
-    reason = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
-    return (
-        f"package {name!r} ({distribution}): cannot be imported: {reason}; repair or uninstall it"
-    )
 
 
 def _package(point: EntryPoint) -> Package:

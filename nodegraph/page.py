@@ -8,7 +8,7 @@ from .values import expected
 
 
 def node_page(type_: str, spec: NodeSpec) -> str:
-    """Return a node's page: what it does, what flows in, what is set, what comes out, how to write it."""
+    """Return a node's page: what it does, its inputs and outputs, how it is written in a flow."""
     lines = [f"{type_}@{spec.version}", "", _without_arguments(spec.doc) or "(no description)"]
     flows = [port for port in spec.inputs.values() if port.flows]
     settings = [port for port in spec.inputs.values() if not port.flows]
@@ -43,7 +43,13 @@ def _sample(port: InputSpec) -> object:
         return {"ref": port.type.name}
     if port.type.kind == "choice":
         return port.type.choices[0]
-    samples = {"boolean": True, "integer": 1, "number": 1.0, "list": [], "object": {}}
+    samples: dict[str, object] = {
+        "boolean": True,
+        "integer": 1,
+        "number": 1.0,
+        "list": [],
+        "object": {},
+    }
     return samples.get(port.type.kind, "...")
 
 

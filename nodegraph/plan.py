@@ -1,10 +1,10 @@
-"""What a run does, in order: steps with their constants, links and what may be dropped after them."""
+"""What a run does, in order: steps with constants and links, and what may be dropped when."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import networkx as nx
+import networkx as nx  # type: ignore[import-untyped]
 
 from .spec import NodeSpec
 
@@ -88,8 +88,19 @@ def cycles(graph: "nx.DiGraph[str]") -> Iterable[list[str]]:
     for knot in nx.strongly_connected_components(graph):
         if len(knot) > 1 or any(graph.has_edge(step, step) for step in knot):
             first = min(knot, key=place.__getitem__)
-            path = nx.find_cycle(graph.subgraph(knot), first)
-            yield [edge[0] for edge in path]
+            yield _walk(graph, knot, first)
+
+
+def _walk(graph: "nx.DiGraph[str]", knot: set[str], first: str) -> list[str]:
+    """Return a cycle through `first`: forward inside its knot until a step comes again."""
+    path = {first: None}
+    step = first
+    while True:
+        step = next(after for after in graph.successors(step) if after in knot)
+        if step in path:
+            walked = list(path)
+            return walked[walked.index(step) :]
+        path[step] = None
 
 
 def _releases(order: list[Step], kept: set[Source]) -> tuple[tuple[Source, ...], ...]:

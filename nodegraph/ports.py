@@ -92,6 +92,12 @@ def port(cls: C | None = None, *, codec: type[Codec[Any]] = Codec) -> C | Callab
     return attach if cls is None else attach(cls)
 
 
+def declared_port(value: object) -> Port | None:
+    """Return the port type of a value, or None when its class is not declared with `@port`."""
+    declared = getattr(type(value), "__nodegraph_port__", None)
+    return declared if isinstance(declared, Port) else None
+
+
 def port_of(cls: object) -> Port:
     """Return the declaration of a port class.
 

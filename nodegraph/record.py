@@ -9,6 +9,7 @@ from typing import Any
 
 from . import __version__
 from .check import Checked
+from .jsontext import is_table
 from .manifest import cache_folder
 from .packages import Packages
 from .workflow import Workflow
@@ -59,7 +60,7 @@ def _remembered(place: Path) -> dict[str, str]:
         data = json.loads(place.read_bytes())
     except (OSError, ValueError):
         return {}
-    return data if isinstance(data, dict) else {}
+    return data if is_table(data) else {}
 
 
 def _remember(place: Path, known: dict[str, str]) -> None:

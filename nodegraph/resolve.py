@@ -12,7 +12,7 @@ from .links import fits
 from .models import Models
 from .packages import Packages, codec_of
 from .plan import Source, Step
-from .ports import Port
+from .ports import declared_port
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import PortType
 from .values import Misfit, conform, expected
@@ -149,8 +149,8 @@ class Resolver:
     def port_value(self, name: str, type_: PortType) -> Any:
         """Return a value given from Python as it is, or a step that reads it from a file."""
         literal = self.values[name]
-        declared = getattr(type(literal.value), "__nodegraph_port__", None)
-        if isinstance(declared, Port) and declared.id == type_.port:
+        declared = declared_port(literal.value)
+        if declared is not None and declared.id == type_.port:
             return literal.value
         if literal.value is None and type_.nullable:
             return None
@@ -187,11 +187,9 @@ class Resolver:
 
     def shown(self) -> dict[str, Any]:
         """Return the declared inputs' values as plain data, as far as they are plain."""
-        return {
-            name: str(value.value) if isinstance(value.value, Path) else value.value
-            for name, value in self.values.items()
-            if isinstance(value.value, Path | str | int | float | bool | list | dict | None)
-        }
+        values: dict[str, Any] = {name: literal.value for name, literal in self.values.items()}
+        plain = {k: v for k, v in values.items() if declared_port(v) is None}
+        return {k: str(v) if isinstance(v, Path) else v for k, v in plain.items()}
 
     # Literals
 

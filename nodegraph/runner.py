@@ -9,8 +9,8 @@ from typing import Any
 from .context import Cancelled, Context
 from .errors import NodeError, PackageError
 from .journal import Event, Listener
-from .plan import Plan, Source, Step
-from .ports import Port
+from .plan import Bound, Plan, Source, Step
+from .ports import declared_port
 from .types import PortType
 from .values import Misfit, conform
 
@@ -94,10 +94,9 @@ class Runner:
             if context is not None:
                 context.close()
 
-    def _arriving(self, step: Step, port: str, bound: Any) -> Any:
+    def _arriving(self, step: Step, port: str, bound: Bound) -> Any:
         if isinstance(bound, list):
-            items = [self.values[i] if isinstance(i, Source) else i for i in bound]
-            return items
+            return [self.values[i] if isinstance(i, Source) else i for i in bound]
         value = self.values[bound]
         type_ = step.spec.inputs[port].type
         if type_.kind == "port" and value is not None:
@@ -145,8 +144,8 @@ def _verify(step: Step, name: str, value: Any, type_: PortType) -> None:
     """Blame the node that gave a wrong value, not the one that would stumble over it."""
     if type_.kind != "port" or (value is None and type_.nullable):
         return
-    declared = getattr(type(value), "__nodegraph_port__", None)
-    if not isinstance(declared, Port) or declared.id != type_.port:
+    declared = declared_port(value)
+    if declared is None or declared.id != type_.port:
         message = (
             f"{step.id} ({step.type}): gave {type(value).__name__} as {name!r}, not {type_.name}"
         )

@@ -6,10 +6,11 @@ import types
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .context import Context
 from .errors import PackageError
+from .jsontext import is_list, is_table
 from .ports import port_of
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import Destination, Family, ModelFile, PortType
@@ -96,10 +97,10 @@ def _outputs(place: str, hints: dict[str, Any]) -> tuple[dict[str, OutputSpec], 
     where = f"{place}, result"
     if "return" not in hints:
         raise PackageError(f"{where}: no type; annotate what the node returns (None for a sink)")
-    result = hints["return"]
+    result: Any = hints["return"]
     if result is type(None):
         return {}, False
-    if isinstance(result, type) and issubclass(result, tuple) and hasattr(result, "_fields"):
+    if getattr(result, "_fields", None) is not None:
         named = get_type_hints(result, include_extras=True)
         return {k: OutputSpec(k, read_type(v, f"{where} {k!r}")) for k, v in named.items()}, True
     return {"output": OutputSpec("output", read_type(result, where))}, False
@@ -194,8 +195,8 @@ def _plain(value: Any, where: str) -> Any:
         return value
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, list | tuple):
-        return [_plain(item, where) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {str(k): _plain(v, where) for k, v in cast("dict[Any, Any]", value).items()}
+    if is_list(value):
+        return [_plain(item, where) for item in value]
+    if is_table(value):
+        return {key: _plain(item, where) for key, item in value.items()}
     raise PackageError(f"{where}: the default {value!r} is not JSON; use None and set it inside")

@@ -64,10 +64,21 @@ class NodeSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "NodeSpec":
         """Read what `to_json` gave."""
-        inputs = [InputSpec(**{**i, "type": PortType.from_json(i["type"])}) for i in data["inputs"]]
-        outputs = [OutputSpec(o["name"], PortType.from_json(o["type"])) for o in data["outputs"]]
-        named = {"inputs": {i.name: i for i in inputs}, "outputs": {o.name: o for o in outputs}}
-        return cls(**{**data, **named})
+        rest = dict(data)
+        inputs = [_input_from_json(port) for port in rest.pop("inputs")]
+        outputs = [
+            OutputSpec(o["name"], PortType.from_json(o["type"])) for o in rest.pop("outputs")
+        ]
+        return cls(
+            inputs={port.name: port for port in inputs},
+            outputs={port.name: port for port in outputs},
+            **rest,
+        )
+
+
+def _input_from_json(data: dict[str, Any]) -> InputSpec:
+    rest = dict(data)
+    return InputSpec(type=PortType.from_json(rest.pop("type")), **rest)
 
 
 def _input_to_json(port: InputSpec) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Family:
 class ModelFile:
     """Marks a path as a model's: a name or a path is resolved before the node gets the path.
 
-    `kind` is what the file must hold ("checkpoint", "controlnet"), `family` the variable that it binds.
+    `kind` is what the file must hold ("checkpoint", "controlnet"), `family` the variable it binds.
     """
 
     kind: str
@@ -42,7 +42,8 @@ class PortType:
     """What may stand in a port.
 
     `kind` is boolean, integer, number, string, choice, file, list, object or port. `limits` are in
-    the words of JSON Schema. `port` identifies a port class as `module:Class`, `name` is what users call it.
+    the words of JSON Schema. `port` identifies a port class as `module:Class`, `name` is what users
+    call it.
     """
 
     kind: str

@@ -3,8 +3,9 @@
 import math
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from .jsontext import is_list, is_table
 from .types import PortType
 
 _ARTICLE = {
@@ -42,7 +43,7 @@ def expected(type_: PortType) -> str:
 
 
 def conform(value: Any, type_: PortType) -> Any:
-    """Return the value as the node gets it: 7.0 becomes 7 for an integer, 7 becomes 7.0 for a number.
+    """Return the value as the node gets it: an integer port makes 7 of 7.0, a number port 7.0 of 7.
 
     Raises:
         Misfit: it does not fit.
@@ -75,19 +76,17 @@ def _fit(value: Any, type_: PortType) -> Any:
         return value if isinstance(value, str) else _NO
     if kind == "file":
         return _fit_path(value)
-    if kind == "object":
-        return value if isinstance(value, dict) else _NO
-    return _NO
+    return value if kind == "object" and is_table(value) else _NO
 
 
 def _fit_number(value: Any, *, whole: bool) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _NO
-    if isinstance(value, int) and (whole or value.bit_length() > 1000):
-        return value if whole else _NO
-    if not math.isfinite(value):
-        return _NO
-    return int(value) if whole and value.is_integer() else _NO if whole else float(value)
+    if isinstance(value, int):
+        return value if whole else float(value) if value.bit_length() < 1000 else _NO
+    if whole:
+        return int(value) if value.is_integer() else _NO
+    return value if math.isfinite(value) else _NO
 
 
 def _fit_path(value: Any) -> Any:
@@ -95,9 +94,9 @@ def _fit_path(value: Any) -> Any:
 
 
 def _conform_list(value: Any, type_: PortType) -> list[Any]:
-    if not isinstance(value, list | tuple):
+    if not is_list(value):
         raise Misfit("wrong_type", f"{_show(value)} is not {expected(type_)}")
-    items = list(cast("list[Any]", value))
+    items = value
     fault = _outside(items, type_.limits)
     if fault:
         raise Misfit("out_of_range", f"a list of {len(items)} {fault}; give {expected(type_)}")

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from . import jsontext
 from .errors import Problem, WorkflowError
-from .jsontext import pointer
+from .jsontext import is_list, is_table, pointer
 from .types import LIMITS, PortType
 
 VERSION: Final = 1
@@ -65,7 +65,7 @@ Value = Literal | Ref | InputRef | Several
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A declared input: `type.kind` is "port" with only its name known until packages are looked at."""
+    """A declared input; of a port type only the name is known until packages are looked at."""
 
     name: str
     type: PortType
@@ -203,13 +203,14 @@ class _Reader:
         self, kind: str, table: dict[str, Any], path: tuple[str, str], place: str
     ) -> PortType:
         nullable = "default" in table and table["default"] is None
-        limits = {
-            word: self.limit(word, table[word], path, place) for word in LIMITS if word in table
-        }
-        choices = table.get("enum")
-        if choices is not None:
-            if isinstance(choices, list) and choices:
-                return PortType("choice", nullable, choices=tuple(cast("list[Any]", choices)))
+        limits: dict[str, Any] = {}
+        for word in LIMITS:
+            if word in table:
+                limits[word] = self.limit(word, table[word], path, place)
+        if "enum" in table:
+            choices: Any = table["enum"]
+            if is_list(choices) and choices:
+                return PortType("choice", nullable, choices=tuple(choices))
             self.fault("bad_declaration", (*path, "enum"), f"{place}.enum: not a list of values")
         if kind in _JSON_KINDS:
             return PortType(_JSON_KINDS[kind], nullable, limits)
@@ -266,25 +267,26 @@ class _Reader:
         return Entry(name, package, function, int(version) if version else None, inputs)
 
     def value(self, data: Any, path: tuple[str | int, ...], place: str) -> Value:
-        if isinstance(data, list) and any(_is_link(item) for item in cast("list[Any]", data)):
-            items = enumerate(cast("list[Any]", data))
-            return Several(
-                tuple(self.value(item, (*path, i), f"{place}[{i}]") for i, item in items)
-            )
-        if not isinstance(data, dict):
-            return Literal(data, self.base)
-        table = cast("dict[str, Any]", data)
-        if "ref" in table:
-            return self.ref(table, path, place)
-        if set(table) == {"literal"}:
-            return Literal(table["literal"], self.base)
-        return Literal(table, self.base)
+        if is_list(data):
+            return self.several(data, path, place)
+        if is_table(data) and "ref" in data:
+            return self.ref(data, path, place)
+        if is_table(data) and set(data) == {"literal"}:
+            return Literal(data["literal"], self.base)
+        return Literal(data, self.base)
+
+    def several(self, items: list[Any], path: tuple[str | int, ...], place: str) -> Value:
+        if not any(_is_link(item) for item in items):
+            return Literal(items, self.base)
+        found = [self.value(item, (*path, i), f"{place}[{i}]") for i, item in enumerate(items)]
+        return Several(tuple(found))
 
     def ref(self, table: dict[str, Any], path: tuple[str | int, ...], place: str) -> Value:
         target = table["ref"]
         if len(table) > 1:
             extra = ", ".join(repr(key) for key in table if key != "ref")
-            message = f"{place}: a link has only 'ref', not {extra}; for a plain object write {{\"literal\": ...}}"
+            help_ = 'for a plain object write {"literal": ...}'
+            message = f"{place}: a link has only 'ref', not {extra}; {help_}"
             self.fault("bad_ref", path, message)
         elif isinstance(target, str):
             first, dot, second = target.partition(".")
@@ -313,8 +315,8 @@ class _Reader:
         return found
 
     def table(self, data: Any, path: tuple[str | int, ...], place: str) -> dict[str, Any]:
-        if isinstance(data, dict):
-            return cast("dict[str, Any]", data)
+        if is_table(data):
+            return data
         self.fault("not_an_object", path, f"{place}: {_kind(data)}; write an object {{...}}")
         return {}
 
@@ -365,8 +367,8 @@ def _is_pattern(value: str) -> bool:
 
 
 def _kind(data: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
-    return "null" if data is None else names.get(type(data), "a number")
+    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "a boolean"}
+    return "null" if data is None else names.get(type(data).__name__, "a number")
 
 
 def _version_message(top: dict[str, Any]) -> str:

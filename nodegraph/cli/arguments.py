@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from .. import __version__
+from nodegraph import __version__
 
 _INTRO = """\
 Run ControlNet pipelines from a JSON file.

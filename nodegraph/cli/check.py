@@ -4,7 +4,8 @@ import argparse
 import json
 import sys
 
-from ..errors import WorkflowError
+from nodegraph.errors import WorkflowError
+
 from .given import session
 from .report import as_json
 

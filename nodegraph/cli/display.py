@@ -7,7 +7,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..journal import Event
+from nodegraph.journal import Event
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

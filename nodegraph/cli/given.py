@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api import Session, with_settings
-from ..errors import PackageError, Problem, WorkflowError
-from ..models import Models
-from ..packages import Packages
-from ..types import PortType
-from ..values import expected
-from ..workflow import Declaration, Literal, Workflow, load
+from nodegraph.api import Session, with_settings
+from nodegraph.errors import PackageError, Problem, WorkflowError
+from nodegraph.models import Models
+from nodegraph.packages import Packages
+from nodegraph.types import PortType
+from nodegraph.values import expected
+from nodegraph.workflow import Declaration, Literal, Workflow, load
+
 from .arguments import Parser, add_run_flags
 
 

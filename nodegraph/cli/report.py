@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..context import Cancelled
-from ..errors import NodegraphError, PackageError, Problem, WorkflowError
+from nodegraph.context import Cancelled
+from nodegraph.errors import NodegraphError, PackageError, Problem, WorkflowError
 
 
 def tell(error: BaseException, words: Sequence[str]) -> int:

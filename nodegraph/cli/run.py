@@ -5,8 +5,9 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from ..runner import Settings
-from ..workflow import load
+from nodegraph.runner import Settings
+from nodegraph.workflow import load
+
 from .arguments import Parser, add_run_flags, parser
 from .display import make_display
 from .given import input_parser, session
@@ -21,10 +22,9 @@ def run(arguments: argparse.Namespace) -> int:
     work = session(arguments)
     folder = Path(arguments.out) if arguments.out else Path("out", work.flow.name)
     settings = Settings(folder, arguments.device, arguments.dtype)
-    stdout = sys.stdout
-    with make_display(arguments.json, arguments.quiet, stdout) as display:
-        with redirect_stdout(sys.stderr):  # what nodes print is no part of our answer
-            work.run(settings, listeners=[display])
+    show = make_display(arguments.json, arguments.quiet, sys.stdout)
+    with show, redirect_stdout(sys.stderr):  # what nodes print is no part of our answer
+        work.run(settings, listeners=[show])
     return 0
 
 

@@ -4,13 +4,13 @@ import argparse
 import json
 import sys
 
-from ..diagram import mermaid
-from ..errors import PackageError, Problem, WorkflowError
-from ..packages import Packages
-from ..page import node_page
-from ..schema import workflow_schema
-from ..spec import NodeSpec
-from ..workflow import load, near
+from nodegraph.diagram import mermaid
+from nodegraph.errors import PackageError, Problem, WorkflowError
+from nodegraph.packages import Packages
+from nodegraph.page import node_page
+from nodegraph.schema import workflow_schema
+from nodegraph.spec import NodeSpec
+from nodegraph.workflow import load, near
 
 
 def nodes(arguments: argparse.Namespace) -> int:
