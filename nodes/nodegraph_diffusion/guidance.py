@@ -9,7 +9,7 @@ from torch import Tensor
 from .conditioning import NEGATIVE, POSITIVE, Conditioning, Rows, stack
 from .models.injection import Injection
 from .predictor import UNet
-from .samplers.denoiser import clean_sample, network_input
+from .samplers.denoiser import Prediction, clean_sample, network_input
 from .schedule import Schedule
 from .step import Step
 
@@ -35,14 +35,13 @@ class Guided:
         batch: int,
         check: Callable[[], None] | None = None,
     ) -> None:
-        branches = (
-            [(POSITIVE, positive)] if cfg == 1.0 else [(POSITIVE, positive), (NEGATIVE, negative)]
-        )
-        self._calls = _calls(branches, batch)
+        both = [(POSITIVE, positive), (NEGATIVE, negative)]
+        self._branches = both[:1] if cfg == 1.0 else both
+        self._calls = _calls(self._branches, batch)
         self._schedule = schedule
         self._cfg = cfg
         self._batch = batch
-        self._prediction = unet.prediction
+        self._prediction: Prediction = unet.prediction
         self._predict = unet.prepare(schedule, self._calls)
         self._injection = Injection(check=check) if check else None
 
@@ -56,10 +55,9 @@ class Guided:
         )
         scaled = network_input(x, sigma)
         outputs = [self._call(scaled, step, rows) for rows in self._calls]
-        positive, *negative = torch.cat(outputs).split(self._batch)
-        output = positive
+        output, *negative = torch.cat(outputs).tensor_split(len(self._branches))
         if negative:
-            output = negative[0] + self._cfg * (positive - negative[0])
+            output = negative[0] + self._cfg * (output - negative[0])
         return clean_sample(x, output, sigma, self._prediction)
 
     def _call(self, scaled: Tensor, step: Step, rows: Rows) -> Tensor:

@@ -125,7 +125,7 @@ class ModelPredictor:
         """Run the network in its own dtype; see `Predictor`."""
         if rows.concat is not None:
             x = torch.cat([x, rows.concat.to(x)], dim=1)
-        out = self._model(
+        out: Tensor = self._model(
             self._cache.cast(x),
             self._cache.time(step, rows),
             self._cache.context(rows),

@@ -14,7 +14,7 @@ STEP = 1.1
 LARGEST = 100.0
 """Weights beyond this, either way, are refused: nothing drawable is left of the text."""
 
-LONGEST = 200_000
+LONGEST = 100_000
 """Prompts of more characters are refused: no network reads them."""
 
 _MARK = re.compile(r"\\(.)|([()\[\]])", re.DOTALL)
@@ -49,7 +49,7 @@ def parse(text: str, syntax: Syntax = "comfy") -> list[Piece]:
     what is around it, and `[x]` divides by 1.1. "plain": nothing is syntax.
 
     Raises:
-        ValueError: a weight beyond 100 either way, or more than 200,000 characters.
+        ValueError: a weight beyond 100 either way, or more than 100,000 characters.
     """
     if len(text) > LONGEST:
         raise ValueError(f"prompt: {len(text)} characters are too many; keep below {LONGEST}")
@@ -64,11 +64,11 @@ def _marks(text: str, brackets: bool) -> Iterator[_Mark]:
     plain: list[str] = []
     start = 0
     for found in _MARK.finditer(text):
-        escaped, sign = found.groups()
-        is_plain = sign is None or (sign in "[]" and not brackets)
+        escaped: str | None = found.group(1)
+        sign: str | None = found.group(2)
         plain.append(text[start : found.start()])
         start = found.end()
-        if is_plain:
+        if sign is None or (sign in "[]" and not brackets):
             plain.append(escaped if escaped and escaped in _ESCAPED else found.group())
             continue
         yield _Mark("text", "".join(plain))

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
@@ -17,7 +17,9 @@ def write_tensors(
 ) -> None:
     """Write tensors to a safetensors file, and `record` as JSON under the metadata `nodegraph`."""
     metadata = {"nodegraph": json.dumps(record, sort_keys=True)} if record is not None else None
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path, metadata)
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    # Its types leave open what a PathLike is of.
+    safetensors.torch.save_file(plain, path, metadata)  # pyright: ignore[reportUnknownMemberType]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -27,7 +29,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ValueError: the file is none.
     """
     try:
-        return load_file(path)
+        return safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
     except SafetensorError as error:
         raise ValueError(f"{path.name}: {error}; give a safetensors file") from error
 

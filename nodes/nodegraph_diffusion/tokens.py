@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from .prompt import Piece
 
@@ -28,9 +30,8 @@ class Chunk:
 
 def tokenizer() -> Encode:
     """Return CLIP's byte-pair encoder; text that looks like a special token stays text."""
-    from instant_clip_tokenizer import Tokenizer
-
-    encode: Encode = Tokenizer().encode
+    module: Any = import_module("instant_clip_tokenizer")  # it comes without types
+    encode: Encode = module.Tokenizer().encode
     return encode
 
 

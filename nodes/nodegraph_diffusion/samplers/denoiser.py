@@ -1,5 +1,6 @@
 """What a sampler asks of the model, and the algebra from a network's output to a clean sample."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol
 
@@ -31,7 +32,7 @@ class Sampler(Protocol):
 
 def network_input(x: Tensor, sigma: float) -> Tensor:
     """Scale x to unit variance, as the network saw it in training: x / sqrt(sigma^2 + 1)."""
-    return x / (sigma**2 + 1.0) ** 0.5
+    return x / math.hypot(sigma, 1.0)
 
 
 def clean_sample(x: Tensor, output: Tensor, sigma: float, prediction: Prediction) -> Tensor:
@@ -42,4 +43,4 @@ def clean_sample(x: Tensor, output: Tensor, sigma: float, prediction: Prediction
     """
     if prediction == "eps":
         return x - sigma * output
-    return x / (sigma**2 + 1.0) - output * (sigma / (sigma**2 + 1.0) ** 0.5)
+    return x / (sigma**2 + 1.0) - output * (sigma / math.hypot(sigma, 1.0))

@@ -25,10 +25,10 @@ def dpmpp_2m(
             yield x0
             return
         h = math.log(sigma / sigma_next)
-        D = x0
+        d = x0
         if x0_last is not None:
             r = h_last / h
-            D = x0 + (x0 - x0_last) / (2.0 * r)
-        x = (sigma_next / sigma) * x - math.expm1(-h) * D
+            d = x0 + (x0 - x0_last) / (2.0 * r)
+        x = (sigma_next / sigma) * x - math.expm1(-h) * d
         x0_last, h_last = x0, h
         yield x
