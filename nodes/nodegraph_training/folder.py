@@ -1,0 +1,143 @@
+"""A data set in a folder: pictures, hints and texts, listed in JSON lines."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from nodegraph_training.dataset import Indices, Pictures
+from nodegraph_training.errors import TrainingError
+
+LIST = "data.jsonl"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sample: a picture's file, its hints' files by kind, and its captions."""
+
+    picture: Path
+    hints: dict[str, Path]
+    captions: tuple[str, ...]
+
+
+class FolderSource:
+    """Pictures of a folder whose `data.jsonl` says on each line `{"image": ..., "hint": ..., "text": ...}`.
+
+    Paths stand relative to the folder. `hint` is a path, or an object from kinds to paths; `text` is a text, or a list
+    of which one is drawn each time. Pictures are scaled and cropped to `size` in their middle.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        """Read the list; pictures are read when they are asked for.
+
+        Raises: TrainingError for a missing or empty list, a bad line, a missing file.
+        """
+        self.size = size
+        self.lines = read_list(folder)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.lines)
+
+    def pictures(self, indices: Indices) -> Pictures:
+        """Return pictures (n, size, size, 3) uint8 RGB."""
+        return np.stack(
+            [self._read(self.lines[index].picture, cv2.INTER_AREA) for index in indices]
+        )
+
+    def hint(self, kind: str, indices: Indices) -> Pictures:
+        """Return hints (n, size, size, 3) uint8 RGB; `canny` is computed where the list names no file for it.
+
+        Raises: TrainingError when a line has no hint of the kind.
+        """
+        return np.stack([self._hint(kind, int(index)) for index in indices])
+
+    def caption(self, index: int, rng: np.random.Generator) -> str:
+        """Return one of the picture's texts."""
+        texts = self.lines[index].captions
+        return texts[int(rng.random() * len(texts))]
+
+    def _hint(self, kind: str, index: int) -> Pictures:
+        files = self.lines[index].hints
+        file = files.get(kind) or files.get("")
+        if file is not None:
+            return self._read(file, cv2.INTER_NEAREST)
+        if kind == "canny":
+            edges = cv2.Canny(self.pictures(np.asarray([index]))[0], 100, 200)
+            return np.repeat(edges[..., None], 3, axis=2).astype(np.uint8)
+        raise TrainingError(
+            f'{LIST} line {index + 1}: there is no hint of kind {kind!r}; name its file under "hint", or train on canny'
+        )
+
+    def _read(self, file: Path, shrink: int) -> Pictures:
+        raw = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+        if raw is None:
+            raise TrainingError(
+                f"{file}: is not a picture that can be read; replace it or take its line out of {LIST}"
+            )
+        scale = self.size / min(raw.shape[:2])
+        height, width = (max(self.size, round(side * scale)) for side in raw.shape[:2])
+        raw = cv2.resize(
+            raw, (width, height), interpolation=shrink if scale < 1 else cv2.INTER_NEAREST
+        )
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return np.asarray(raw[top : top + self.size, left : left + self.size], np.uint8)
+
+
+def read_list(folder: Path) -> list[Line]:
+    """Return the samples that a folder's `data.jsonl` names.
+
+    Raises: TrainingError for a missing or empty list, a bad line, a missing file.
+    """
+    place = folder / LIST
+    if not place.is_file():
+        raise TrainingError(
+            f"{folder}: there is no {LIST}; write one line for each picture, such as "
+            '{"image": "a.png", "hint": "a_hint.png", "text": "a red cube"}'
+        )
+    texts = place.read_text(encoding="utf-8").splitlines()
+    lines = [_line(folder, number, text) for number, text in enumerate(texts, 1) if text.strip()]
+    if not lines:
+        raise TrainingError(f"{place}: lists no pictures; write one line for each")
+    return lines
+
+
+def _line(folder: Path, number: int, text: str) -> Line:
+    where = f"{folder / LIST} line {number}"
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        raise TrainingError(
+            f"{where}: is not JSON ({error}); write one object on each line"
+        ) from error
+    if not isinstance(value, dict) or not isinstance(value.get("image"), str):
+        raise TrainingError(
+            f'{where}: names no picture; write {{"image": "file.png", "text": "..."}}'
+        )
+    hint = value.get("hint", {})
+    hints = {"": hint} if isinstance(hint, str) else dict(hint)
+    files = [folder / value["image"], *(folder / name for name in hints.values())]
+    missing = next((file for file in files if not file.is_file()), None)
+    if missing is not None:
+        raise TrainingError(
+            f"{where}: there is no file {str(missing)!r}; mend the path or take the line out"
+        )
+    captions = value.get("text", "")
+    return Line(
+        files[0], {kind: folder / name for kind, name in hints.items()}, _texts(where, captions)
+    )
+
+
+def _texts(where: str, value: object) -> tuple[str, ...]:
+    listed: Sequence[object] = (
+        [value] if isinstance(value, str) else value if isinstance(value, list) else [None]
+    )
+    if not listed or not all(isinstance(text, str) for text in listed):
+        raise TrainingError(
+            f'{where}: "text" is neither a text nor a list of texts; write "text": "a red cube"'
+        )
+    return tuple(str(text) for text in listed)

@@ -1,0 +1,57 @@
+"""The diffusion loss: noise a latent at a random time step, predict the velocity, weigh by the signal-to-noise ratio."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nodegraph_diffusion.schedule import TrainedNoise
+
+GAMMA = 5.0
+"""The signal-to-noise ratio from which on time steps weigh no more (min-SNR: Hang et al. 2023, arXiv 2303.09556)."""
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A batch for the network: its input `x`, the time steps, and what it should answer, each with its weight."""
+
+    x: Tensor
+    timesteps: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+def noised(latent: Tensor, sigmas: Tensor, prediction: str, generator: torch.Generator) -> Noised:
+    """Noise latents (B, C, h, w) float32 at time steps spread evenly over training's, one in each B-th of them.
+
+    Source: velocity from Salimans and Ho 2022 (arXiv 2202.00512), v = alpha eps - sigma x0, for alpha^2 + sigma^2 = 1.
+    """
+    count = len(latent)
+    draw = (
+        torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
+    ) / count
+    timesteps = (draw * len(sigmas)).long().clamp(max=len(sigmas) - 1)
+    ratio = sigmas[timesteps].view(-1, 1, 1, 1)
+    alpha = (1.0 + ratio.square()).rsqrt()
+    sigma = ratio * alpha
+    eps = torch.randn(latent.shape, generator=generator)
+    snr = 1.0 / ratio.square()
+    bounded = snr.clamp(max=GAMMA)
+    if prediction == "v":
+        return Noised(
+            alpha * latent + sigma * eps,
+            timesteps,
+            alpha * eps - sigma * latent,
+            bounded / (snr + 1.0),
+        )
+    return Noised(alpha * latent + sigma * eps, timesteps, eps, bounded / snr)
+
+
+def trained_sigmas() -> Tensor:
+    """Return Stable Diffusion's 1000 noise levels as a tensor, lowest first."""
+    return torch.tensor(TrainedNoise.scaled_linear().sigmas)
+
+
+def diffusion_loss(output: Tensor, batch: Noised) -> Tensor:
+    """Return the weighted mean square error of the network's output (B, C, h, w)."""
+    return (batch.weight * (output.float() - batch.target).square()).mean()

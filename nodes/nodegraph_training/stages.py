@@ -1,0 +1,176 @@
+"""The stages of training a model from scratch, each from a data set and a run folder to trained weights."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
+from nodegraph_diffusion.models.controlnet import ControlNetModel
+from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
+from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
+from nodegraph_diffusion.tokens import tokenizer
+from nodegraph_training.control import ControlTask, check_kind
+from nodegraph_training.dataset import PictureSource
+from nodegraph_training.loop import Progress, Trained, silent, train
+from nodegraph_training.parallel import pool, single_threaded
+from nodegraph_training.settings import Settings
+from nodegraph_training.state import computing_dtype
+from nodegraph_training.text_to_image import TextToImage, TextToImageTask
+from nodegraph_training.vae import VAETask, to_tensor
+from nodegraph_training.words import vocabulary
+
+
+def train_vae(
+    source: PictureSource,
+    config: VAEConfig,
+    settings: Settings,
+    folder: Path,
+    *,
+    crop: int = 64,
+    whole: float = 0.2,
+    progress: Progress = silent,
+) -> tuple[AutoencoderKL, Trained]:
+    """Train an autoencoder, on crops and over the last `whole` share of the steps on whole pictures.
+
+    Its scale factor is set so that latents have unit variance.
+    """
+    begin = round(settings.steps * (1.0 - whole))
+    task = VAETask(source, config, crop=crop, whole_from=begin, seed=settings.seed)
+    plan = {
+        "stage": "vae",
+        "pictures": len(source),
+        "crop": crop,
+        "whole_from": begin,
+        "model": asdict(config),
+    }
+    done = train(task, settings, folder, progress=progress, plan=plan)
+    vae = done.model
+    assert isinstance(vae, AutoencoderKL)
+    vae.config = replace(config, scale_factor=scale_factor(vae, source))
+    return vae, done
+
+
+@torch.no_grad()
+def scale_factor(vae: AutoencoderKL, source: PictureSource, sample: int = 256) -> float:
+    """Return what brings latents of some of the pictures to a standard deviation of 1.
+
+    Source: arXiv 2112.10752, appendix D.1.
+    """
+    chosen = np.linspace(0, len(source) - 1, min(sample, len(source))).astype(np.int64)
+    parts = [
+        vae.encode(to_tensor(source.pictures(part)))[0]
+        for part in np.array_split(chosen, -(-len(chosen) // 16))
+    ]
+    return 1.0 / float(torch.cat(parts).std())
+
+
+@torch.no_grad()
+def encode_all(
+    vae: AutoencoderKL,
+    source: PictureSource,
+    place: Path,
+    *,
+    settings: Settings,
+    batch: int = 32,
+    progress: Progress = silent,
+) -> Tensor:
+    """Return the scaled mean of every picture's latent (N, C, h, w) float16, computed once and kept in `place`."""
+    if place.exists():
+        return load_file(place)["mean"]
+    dtype, count = computing_dtype(settings, "cpu"), len(source)
+    fast = AutoencoderKL(vae.config)
+    fast.load_state_dict(vae.state_dict())
+    fast.to(dtype, memory_format=torch.channels_last).eval()
+
+    @torch.no_grad()  # holds for one thread only
+    def encode(start: int) -> Tensor:
+        x = to_tensor(source.pictures(np.arange(start, min(start + batch, count))))
+        mean = fast.encode(x.to(dtype).contiguous(memory_format=torch.channels_last))[0]
+        return (mean.float() * vae.config.scale_factor).half().contiguous()
+
+    means: list[Tensor] = []
+    with single_threaded(settings.workers), pool(settings.workers) as executor:
+        for part in executor.map(encode, range(0, count, batch)):
+            means.append(part)
+            progress(min(len(means) * batch, count), count, "encoding pictures")
+    fresh = place.with_suffix(".partial")
+    save_file({"mean": torch.cat(means)}, fresh)
+    fresh.replace(place)
+    return torch.cat(means)
+
+
+@dataclass(frozen=True)
+class TextToImageRecipe:
+    """What a text-to-image model is and how it learns, beside the loop's settings."""
+
+    unet: UNetConfig
+    text: CLIPTextConfig
+    empty: float = 0.1
+
+
+def train_text_to_image(
+    source: PictureSource,
+    vae: AutoencoderKL,
+    recipe: TextToImageRecipe,
+    settings: Settings,
+    folder: Path,
+    *,
+    prompts: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[UNetModel, CLIPTextModel, Trained]:
+    """Train UNet and text encoder from scratch on the latents of a data set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    latents = encode_all(
+        vae, source, folder / "latents.safetensors", settings=settings, progress=progress
+    )
+    known = vocabulary(source, tokenizer(), settings.seed)
+    torch.manual_seed(settings.seed)
+    model = TextToImage(recipe.unet, replace(recipe.text, rows=len(known) + 1))
+    task = TextToImageTask(
+        source, latents, vae, model, known, empty=recipe.empty, prompts=prompts, seed=settings.seed
+    )
+    plan = {"stage": "text_to_image", "pictures": len(source), **asdict(recipe)}
+    done = train(task, settings, folder, progress=progress, plan=plan)
+    assert isinstance(done.model, TextToImage)
+    return done.model.unet, done.model.text, done
+
+
+def train_control(
+    source: PictureSource,
+    kind: str,
+    locked: tuple[UNetModel, CLIPTextModel, AutoencoderKL],
+    settings: Settings,
+    folder: Path,
+    *,
+    latents: Path | None = None,
+    hint_widths: tuple[int, int, int, int] = (16, 24, 32, 48),
+    empty: float = 0.3,
+    progress: Progress = silent,
+) -> tuple[ControlNetModel, Trained]:
+    """Train a ControlNet for one kind of hint on a locked model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unet, _, vae = locked
+    place = latents or folder / "latents.safetensors"
+    encoded = encode_all(vae, source, place, settings=settings, progress=progress)
+    check_kind(source, kind, vae.config.factor, encoded.shape[2:])
+    torch.manual_seed(settings.seed)
+    model = ControlNetModel.from_unet(unet, hint_widths)
+    precision = computing_dtype(settings, "cpu")
+    task = ControlTask(
+        source, kind, encoded, locked, model, empty=empty, seed=settings.seed, precision=precision
+    )
+    plan = {
+        "stage": "control",
+        "kind": kind,
+        "pictures": len(source),
+        "hint_widths": hint_widths,
+        "empty": empty,
+    }
+    done = train(task, settings, folder, progress=progress, plan=plan)
+    assert isinstance(done.model, ControlNetModel)
+    return done.model, done

@@ -1,0 +1,119 @@
+"""The weights of a run in its three forms (trained, averaged, computing) and their optimiser."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from nodegraph_training import muon
+from nodegraph_training.checkpoint import Saved
+from nodegraph_training.errors import TrainingError
+from nodegraph_training.settings import Settings
+
+
+class State:
+    """The float32 weights with their optimisers, their exponential average, and the copy that computes.
+
+    Muon moves the matrices and AdamW the rest: biases, norms, tables of vectors.
+    """
+
+    def __init__(self, model: nn.Module, settings: Settings, device: str) -> None:
+        """Take the model's weights as the start of a run."""
+        self.settings = settings
+        self.model = model.to(device).float().requires_grad_(True)
+        self.dtype = computing_dtype(settings, device)
+        self.replica = (
+            copy.deepcopy(self.model).to(self.dtype, memory_format=torch.channels_last).train()
+        )
+        self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.names = [name for name, _ in self.model.named_parameters()]
+        self.weights = list(self.model.parameters())
+        self.shadow = list(self.average.parameters())
+        self.computing = list(self.replica.parameters())
+        pairs = list(enumerate(zip(self.names, self.weights, strict=True)))
+        by_muon = settings.optimizer == "muon"
+        self.matrices = [
+            place for place, (name, weight) in pairs if by_muon and muon.suits(name, weight)
+        ]
+        self.others = [place for place, _ in pairs if place not in self.matrices]
+        self.muon = muon.Muon(
+            [self.weights[place] for place in self.matrices], settings.weight_decay
+        )
+        kernels = [self.weights[place] for place in self.others if self.weights[place].ndim > 1]
+        vectors = [self.weights[place] for place in self.others if self.weights[place].ndim <= 1]
+        groups = [
+            {"params": kernels, "weight_decay": settings.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        betas = (0.9, settings.beta2)
+        self.adamw = torch.optim.AdamW(groups, lr=settings.rate, betas=betas, eps=1e-8, fused=True)
+
+    @torch.no_grad()
+    def apply(self, gradients: list[Tensor], step: int, spread: muon.Spread = map) -> float:
+        """Take one optimiser step from float32 gradients and return their norm before clipping."""
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"training: the gradient of step {step + 1} is not finite; lower `rate`, or look for broken samples"
+            )
+        torch._foreach_mul_(gradients, torch.clamp(self.settings.clip / (norm + 1e-6), max=1.0))
+        rate = self.settings.learning_rate(step)
+        self.muon.step([gradients[place] for place in self.matrices], rate, spread)
+        for place in self.others:
+            # the fused kernel reads memory in order and would scramble a channels-last gradient
+            self.weights[place].grad = gradients[place]
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.adamw.step()
+        torch._foreach_lerp_(self.shadow, self.weights, 1.0 - self.settings.ema_decay(step))
+        torch._foreach_copy_(self.computing, self.weights)
+        return float(norm)
+
+    def saved(self, step: int) -> Saved:
+        """Return everything that a later process needs to go on exactly."""
+        tensors: dict[str, Tensor] = {}
+        for name, weight, average in zip(self.names, self.weights, self.shadow, strict=True):
+            tensors[f"weights.{name}"] = weight
+            tensors[f"average.{name}"] = average
+            moments = self.adamw.state.get(weight, {})
+            tensors.update({f"{key}.{name}": value for key, value in moments.items()})
+        for place, momentum in zip(self.matrices, self.muon.momenta, strict=True):
+            tensors[f"momentum.{self.names[place]}"] = momentum
+        return Saved(
+            step, {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+        )
+
+    @torch.no_grad()
+    def restore(self, saved: Saved) -> None:
+        """Take over a saved state.
+
+        Raises: TrainingError when it belongs to another model.
+        """
+        expected = {f"{kind}.{name}" for kind in ("weights", "average") for name in self.names}
+        expected |= {f"momentum.{self.names[place]}" for place in self.matrices}
+        odd = sorted(expected - saved.tensors.keys())
+        if odd:
+            raise TrainingError(
+                f"checkpoint: it has no {odd[0]!r}; it belongs to another model, use another folder"
+            )
+        for name, weight, average in zip(self.names, self.weights, self.shadow, strict=True):
+            weight.copy_(saved.tensors[f"weights.{name}"])
+            average.copy_(saved.tensors[f"average.{name}"])
+        for place, momentum in zip(self.matrices, self.muon.momenta, strict=True):
+            momentum.copy_(saved.tensors[f"momentum.{self.names[place]}"])
+        for place in self.others:
+            moments = {
+                key: saved.tensors.get(f"{key}.{self.names[place]}")
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+            kept = {key: value for key, value in moments.items() if value is not None}
+            self.adamw.state[self.weights[place]] = kept
+        torch._foreach_copy_(self.computing, self.weights)
+
+
+def computing_dtype(settings: Settings, device: str) -> torch.dtype:
+    """Return what a step computes in: bfloat16 where the processor has it, unless told otherwise."""
+    if settings.precision == "auto":
+        fast = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if settings.precision == "bfloat16" else torch.float32

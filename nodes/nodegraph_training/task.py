@@ -1,0 +1,37 @@
+"""What the loop asks of a thing to be trained."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One worker's share of a step: which samples, and the random numbers that belong to them alone."""
+
+    indices: NDArray[np.int64]
+    step: int
+    numpy: np.random.Generator
+    torch: torch.Generator
+
+
+class Task(Protocol):
+    """A model and how it learns. The loop owns precision, optimiser, average, checkpoints and log."""
+
+    model: nn.Module
+    """The trainable weights and nothing else, float32, on the CPU."""
+
+    count: int
+    """The number of samples in the data set."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Return the mean loss of the batch under `model`, a copy of the weights in the computing precision."""
+        ...
+
+    def preview(self, model: nn.Module) -> NDArray[np.uint8]:
+        """Return a picture (H, W, 3) uint8 RGB of what the averaged weights can do now."""
+        ...
