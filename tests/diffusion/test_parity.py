@@ -1,7 +1,7 @@
 """Each network against its reference implementation, with the same random weights.
 
-The tolerances are those of arithmetic in another order: 1e-10 in float64, 1e-5 in float32. Zero convolutions
-are filled with noise, or nothing would be compared.
+The tolerances are those of arithmetic in another order: 1e-10 in float64, 1e-5 in float32. Zero
+convolutions are filled with noise, or nothing would be compared.
 """
 
 import pytest

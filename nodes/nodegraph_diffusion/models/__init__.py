@@ -1,1 +1,1 @@
-"""The networks: UNet, ControlNet, VAE and CLIP text encoder, named after the original checkpoint's keys."""
+"""The networks: UNet, ControlNet, VAE, CLIP text encoder; named as in the original checkpoints."""

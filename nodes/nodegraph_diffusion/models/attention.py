@@ -8,7 +8,8 @@ from torch import Tensor
 def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
     """Return softmax(q k^T / sqrt(D)) v for q (B, H, N, D) and k, v (B, H, M, D).
 
-    On a CPU the backward of PyTorch's fused kernel takes twice the time of the three plain products.
+    On a CPU the backward of PyTorch's fused kernel takes twice the time of the three plain
+    products.
     """
     learning = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
     if not learning or q.device.type != "cpu":
@@ -25,7 +26,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """Turn (B, N, heads * D) into (B, heads, N, D)."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ VOCABULARY = 49408  # the ids of CLIP's tokenizer
 class CLIPTextConfig:
     """Describe a text encoder; the defaults are Stable Diffusion 1's (CLIP ViT-L/14).
 
-    `rows` is the length of a compact token table: a buffer maps the tokenizer's ids to its rows. None stores one
-    row for each id.
+    `rows` is the length of a compact token table: a buffer maps the tokenizer's ids to its rows.
+    None stores one row for each id.
     """
 
     positions: int = 77
@@ -80,6 +80,8 @@ class CLIPLayer(nn.Module):
 class CLIPEmbeddings(nn.Module):
     """The vectors of tokens and of their places."""
 
+    token_rows: Tensor
+
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(config.rows or VOCABULARY, config.width)
@@ -125,7 +127,8 @@ class CLIPTextTransformer(nn.Module):
 class CLIPTextModel(nn.Module):
     """CLIP's text encoder.
 
-    Source: arXiv 2103.00020, section 2.4; names as below `cond_stage_model.transformer` in the released checkpoints.
+    Source: arXiv 2103.00020, section 2.4; names as below `cond_stage_model.transformer` in the
+    released checkpoints.
     """
 
     def __init__(self, config: CLIPTextConfig) -> None:

@@ -1,6 +1,7 @@
-"""The ControlNet: a trainable copy of a UNet's encoder, tied to the locked UNet by zero convolutions."""
+"""The ControlNet: a trainable copy of a UNet's encoder, tied to it by zero convolutions."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ HINT_WIDTHS = (16, 32, 96, 256)  # the released models'; the paper's text names 
 
 @dataclass(frozen=True)
 class ControlNetConfig:
-    """Describe a ControlNet: the UNet whose encoder it copies, and the network that reads the hint."""
+    """Describe a ControlNet: the UNet whose encoder it copies, and what reads the hint."""
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     hint_channels: int = 3
@@ -53,7 +54,7 @@ class ControlNetModel(UNetEncoder):
     def from_unet(
         cls, unet: UNetModel, hint_widths: tuple[int, int, int, int] = HINT_WIDTHS
     ) -> "ControlNetModel":
-        """Return a copy of the UNet's encoder and middle whose zero convolutions make it add nothing yet."""
+        """Return a copy of the UNet's encoder and middle, which adds nothing as yet."""
         model = cls(ControlNetConfig(unet.config, hint_widths=hint_widths))
         own = model.state_dict()
         copied = {name: value for name, value in unet.state_dict().items() if name in own}
@@ -86,8 +87,8 @@ class ControlNetModel(UNetEncoder):
         """
         if hint_embedding.shape[2:] != x.shape[2:]:
             raise ValueError(
-                f"ControlNet: the hint's embedding is {tuple(hint_embedding.shape[2:])} and the latent "
-                f"{tuple(x.shape[2:])}; give a hint of 8 times the latent's height and width"
+                f"ControlNet: the hint's embedding is {tuple(hint_embedding.shape[2:])} and the "
+                f"latent {tuple(x.shape[2:])}; give a hint of 8 times the latent's height and width"
             )
         call = self.call(timesteps, context, y)
         residuals: list[Tensor] = []
@@ -104,7 +105,7 @@ def _hint_block(config: ControlNetConfig) -> nn.Sequential:
     """Eight 3x3 convolutions, three of them halving the size, SiLU between and zeros at the end."""
     widths = config.hint_widths
     layers: list[nn.Module] = [nn.Conv2d(config.hint_channels, widths[0], 3, padding=1)]
-    for width, wider in zip(widths, widths[1:], strict=False):
+    for width, wider in pairwise(widths):
         layers += [nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)]
         layers += [nn.SiLU(), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
     layers += [nn.SiLU(), zero_conv(widths[-1], config.unet.widths[0], 3)]

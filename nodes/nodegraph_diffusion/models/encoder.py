@@ -1,7 +1,7 @@
-"""The UNet's encoder and middle, which the ControlNet copies, with all that both of them are conditioned on."""
+"""The UNet's encoder and middle, which the ControlNet copies, and what both are conditioned on."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,9 +18,9 @@ from nodegraph_diffusion.models.transformer import ContextKV, CrossAttention, Sp
 class UNetConfig:
     """Describe a UNet; the defaults are Stable Diffusion 1's.
 
-    `transformers` counts the transformer blocks after each residual block of a level. `heads` is a fixed number of
-    attention heads; None means heads of `head_width` channels. `vector_width` is that of the extra vector
-    conditioning `y` (SDXL), None without.
+    `transformers` counts the transformer blocks after each residual block of a level. `heads` is a
+    fixed number of attention heads; None means heads of `head_width` channels. `vector_width` is
+    that of the extra vector conditioning `y` (SDXL), None without.
     """
 
     in_channels: int = 4
@@ -165,7 +165,8 @@ def skip_widths(config: UNetConfig) -> list[int]:
 class UNetEncoder(nn.Module):
     """The part that the UNet and its trainable copy have in common.
 
-    Source: arXiv 2112.10752, appendix; names as below `model.diffusion_model` in the released checkpoints.
+    Source: arXiv 2112.10752, appendix; names as below `model.diffusion_model` in the released
+    checkpoints.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -184,12 +185,13 @@ class UNetEncoder(nn.Module):
 
     def name_layers(self) -> None:
         """Tell each conditioned layer its path, by which projections and hooks know it."""
-        for name, module in self.named_modules():
+        modules: Iterator[tuple[str, nn.Module]] = self.named_modules()  # pyright: ignore[reportUnknownVariableType]
+        for name, module in modules:
             if isinstance(module, ResBlock | CrossAttention):
                 module.name = name
 
     def project_time(self, timesteps: Tensor, y: Tensor | None = None) -> TimeProjections:
-        """Return what each residual block adds for time steps (N,), fractional allowed, and vectors y (N, V)."""
+        """Return what each residual block adds for time steps (N,) and vectors y (N, V)."""
         embedding = self.time_embed(sinusoid(timesteps, self.config.widths[0]).to(self._dtype()))
         if (y is None) != (self.config.vector_width is None):
             needed = (
@@ -230,7 +232,7 @@ class UNetEncoder(nn.Module):
 
 
 def sinusoid(timesteps: Tensor, width: int) -> Tensor:
-    """Return cosines, then sines, of time steps (N,) at frequencies from 1 down to 1/10000: (N, width) float32.
+    """Return cosines, then sines, of time steps (N,) at frequencies 1 to 1/10000: (N, width).
 
     Source: arXiv 1706.03762, section 3.5, in the order of the released diffusion models.
     """

@@ -10,7 +10,8 @@ from torch import Tensor
 class AttentionSite:
     """Say which attention layer a hook is called from.
 
-    `name` is the layer's path in the original checkpoint, `size` the height and width of the queries' picture.
+    `name` is the layer's path in the original checkpoint, `size` the height and width of the
+    queries' picture.
     """
 
     name: str
@@ -21,16 +22,16 @@ class AttentionSite:
 
 
 class AttentionHook:
-    """Change attention from outside; each method is called once per layer and may leave its values alone.
+    """Change attention from outside; each method is called once per layer and may change nothing.
 
-    The three places serve hypernetworks and reference control (`context`), style sharing and weighting of tokens
-    (`project`) and image prompts (`output`).
+    The three places serve hypernetworks and reference control (`context`), style sharing and
+    weighting of tokens (`project`) and image prompts (`output`).
     """
 
     def context(
         self, site: AttentionSite, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor] | None:
-        """Return what keys and values are computed from, each (B, M, D), or None to keep what was given."""
+        """Return what keys and values are computed from, (B, M, D) each, or None to keep it."""
         return None
 
     def project(
@@ -48,10 +49,11 @@ class AttentionHook:
 class Injection:
     """Everything that wrappers around a UNet ask it to add in one call.
 
-    `skips[i]` (B, C_i, h_i, w_i) is added to the output of input block i only on its way to the decoder, `middle` to
-    the output of the middle block (ControlNet: arXiv 2302.05543, section 3.2). `stream[i]` is added to the output of
-    input block i where it is made, so that all later blocks see it (T2I-Adapter: arXiv 2302.08453). `check` is called
-    before each block and may raise to stop the call. A batch of one row serves all rows.
+    `skips[i]` (B, C_i, h_i, w_i) is added to the output of input block i only on its way to the
+    decoder, `middle` to the output of the middle block (ControlNet: arXiv 2302.05543, section 3.2).
+    `stream[i]` is added to the output of input block i where it is made, so that all later blocks
+    see it (T2I-Adapter: arXiv 2302.08453). `check` is called before each block and may raise to
+    stop the call. A batch of one row serves all rows.
     """
 
     middle: Tensor | None = None
@@ -88,7 +90,7 @@ def inject(x: Tensor, added: Tensor | None, place: str) -> Tensor:
         return x
     if added.shape[1:] != x.shape[1:] or added.shape[0] not in (1, x.shape[0]):
         raise ValueError(
-            f"{place}: an injected tensor has shape {tuple(added.shape)} where {tuple(x.shape)} is needed; "
-            "the control belongs to another model or another picture size"
+            f"{place}: an injected tensor has shape {tuple(added.shape)} where {tuple(x.shape)} "
+            "is needed; the control belongs to another model or another picture size"
         )
     return x + added.to(x.dtype)

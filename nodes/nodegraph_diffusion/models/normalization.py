@@ -1,5 +1,6 @@
 """Group normalisation with an optional SiLU, fast in both memory layouts and in every dtype."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,25 +12,33 @@ from torch.autograd.function import once_differentiable
 class GroupNorm(nn.GroupNorm):
     """Group normalisation, followed by SiLU where `silu` says so.
 
-    PyTorch's own kernel is quick for (B, C, H, W) in memory order, but on a CPU up to fifty times slower for
-    channels-last tensors in bfloat16; those take the few passes over memory written out below instead.
+    PyTorch's own kernel is quick for (B, C, H, W) in memory order, but on a CPU up to fifty times
+    slower for channels-last tensors in bfloat16; those take the few passes over memory written out
+    below instead.
     """
 
     def __init__(
         self, groups: int, channels: int, *, eps: float = 1e-5, silu: bool = False
     ) -> None:
-        super().__init__(groups, channels, eps=eps)
+        super().__init__(groups, channels, eps=eps)  # pyright: ignore[reportUnknownMemberType]
         self.silu = silu
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise x (B, C, H, W) over the pixels of each group of channels."""
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) over the pixels of each group of channels."""
+        x = input
         if _is_channels_last(x) and x.device.type == "cpu" and x.dtype != torch.float64:
-            normalized: Tensor = _ChannelsLast.apply(
+            return _normalize_channels_last(
                 x, self.weight, self.bias, self.num_groups, self.eps, self.silu
             )
-            return normalized
         y = F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
         return F.silu(y, inplace=not torch.is_grad_enabled()) if self.silu else y
+
+
+def _normalize_channels_last(
+    x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, silu: bool
+) -> Tensor:
+    apply: Callable[..., Tensor] = _ChannelsLast.apply  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return apply(x, weight, bias, groups, eps, silu)
 
 
 def _is_channels_last(x: Tensor) -> bool:
@@ -55,10 +64,10 @@ def _per_group(sums: Tensor, groups: int, pixels: int) -> Tensor:
 
 
 class _ChannelsLast(torch.autograd.Function):
-    """The same normalisation over (B, H*W, C) rows: float32 inside, and no intermediate kept for the backward."""
+    """The same normalisation over (B, H*W, C) rows, in float32 and keeping no intermediate."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, silu: bool
     ) -> Tensor:
         rows = _rows(x)
@@ -73,7 +82,9 @@ class _ChannelsLast(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, rstd = ctx.saved_tensors
         centred = _rows(x) - mean
         scale = rstd * weight.float()

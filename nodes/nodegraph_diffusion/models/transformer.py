@@ -1,4 +1,4 @@
-"""The UNet's transformer: attention among the pixels of a picture and to the words of its prompt."""
+"""The UNet's transformer: attention among a picture's pixels and to the words of its prompt."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from nodegraph_diffusion.models.normalization import GroupNorm
 
 @dataclass(frozen=True)
 class ContextKV:
-    """The text of a batch (B, T, D) with the keys and values (B, heads, T, D) of each layer that attends to it."""
+    """A batch of texts (B, T, D) with the keys and values (B, heads, T, D) of each layer."""
 
     context: Tensor
     layers: dict[str, tuple[Tensor, Tensor]]
@@ -122,7 +122,8 @@ class BasicTransformerBlock(nn.Module):
 class SpatialTransformer(nn.Module):
     """Transformer blocks over the pixels of a feature map, beside a shortcut.
 
-    `linear` says how the checkpoint stores the two projections: as matrices (SD 2, SDXL) or as 1x1 convolutions.
+    `linear` says how the checkpoint stores the two projections: as matrices (SD 2, SDXL) or as 1x1
+    convolutions.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class SpatialTransformer(nn.Module):
         for block in self.transformer_blocks:
             tokens = block(tokens, call)
         tokens = _project(tokens, self.proj_out)
-        return x + tokens.transpose(1, 2).unflatten(2, (height, width))
+        return x + tokens.transpose(1, 2).reshape(x.shape)
 
 
 def _project(tokens: Tensor, layer: nn.Linear | nn.Conv2d) -> Tensor:

@@ -23,7 +23,7 @@ __all__ = ["ContextKV", "TimeProjections", "UNetConfig", "UNetModel"]
 
 
 class UNetModel(UNetEncoder):
-    """Stable Diffusion's UNet: encoder and middle, then a decoder that sees the encoder's outputs again."""
+    """Stable Diffusion's UNet: encoder, middle, and a decoder that sees the encoder again."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
@@ -48,11 +48,10 @@ class UNetModel(UNetEncoder):
         """Predict noise or velocity (B, out_channels, h, w) of a latent.
 
         Args:
-            x: latent, scaled for the model, with any channels to concatenate: (B, in_channels, h, w).
-            timesteps: (B,), fractional allowed, or what `project_time` made of them.
-            context: text (B, T, context_width), or what `project_context` made of it.
-            injection: what controls and adapters add.
-            y: extra vectors (B, vector_width) of a model that has them.
+            x: latent, scaled for the model, with any channels to concatenate: (B, in_channels, h,
+            w). timesteps: (B,), fractional allowed, or what `project_time` made of them. context:
+            text (B, T, context_width), or what `project_context` made of it. injection: what
+            controls and adapters add. y: extra vectors (B, vector_width) of a model that has them.
 
         Raises:
             ValueError: an injected tensor does not fit, or `y` is missing or not wanted.
@@ -61,8 +60,8 @@ class UNetModel(UNetEncoder):
         check = injection.check or _go_on
         if injection.skips is not None and len(injection.skips) != self.config.skips:
             raise ValueError(
-                f"UNet: {len(injection.skips)} residuals were injected where this model has {self.config.skips} "
-                "skips; the control belongs to another family"
+                f"UNet: {len(injection.skips)} residuals were injected where this model has "
+                f"{self.config.skips} skips; the control belongs to another family"
             )
         call = self.call(timesteps, context, y, injection.attention)
         skips: list[Tensor] = []

@@ -1,6 +1,7 @@
 """The variational autoencoder that turns pictures into latents and back."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +15,9 @@ from nodegraph_diffusion.models.normalization import GroupNorm
 class VAEConfig:
     """Describe an autoencoder; the defaults are Stable Diffusion 1's.
 
-    A picture shrinks by 2 between neighbouring `widths`, by 8 in all for four of them. `scale_factor` brings
-    latents to unit variance for the UNet; `AutoencoderKL` itself does not apply it.
+    A picture shrinks by 2 between neighbouring `widths`, by 8 in all for four of them.
+    `scale_factor` brings latents to unit variance for the UNet; `AutoencoderKL` itself does not
+    apply it.
     """
 
     in_channels: int = 3
@@ -69,7 +71,7 @@ class AttnBlock(nn.Module):
         h = self.norm(x)
         q, k, v = (f(h).flatten(2).transpose(1, 2).unsqueeze(1) for f in (self.q, self.k, self.v))
         h = attend(q, k, v).squeeze(1).transpose(1, 2)  # (B, C, H*W)
-        return x + self.proj_out(h.unflatten(2, x.shape[2:]))
+        return x + self.proj_out(h.reshape(x.shape))
 
 
 class Downsample(nn.Module):
@@ -113,12 +115,14 @@ class Middle(nn.Module):
 class Level(nn.Module):
     """The blocks of one resolution, and the change of size that follows them."""
 
+    downsample: Downsample
+    upsample: Upsample
+
     def __init__(self, config: VAEConfig, width_in: int, width: int, blocks: int) -> None:
         super().__init__()
         widths = [width_in] + [width] * blocks
         self.block = nn.ModuleList(
-            ResnetBlock(config, before, after)
-            for before, after in zip(widths, widths[1:], strict=False)
+            ResnetBlock(config, before, after) for before, after in pairwise(widths)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,7 +188,8 @@ class Decoder(nn.Module):
 class AutoencoderKL(nn.Module):
     """Encode pictures to the mean and log-variance of their latents, decode latents to pictures.
 
-    Source: arXiv 2112.10752, section 3.1; names as below `first_stage_model` in the released checkpoints.
+    Source: arXiv 2112.10752, section 3.1; names as below `first_stage_model` in the released
+    checkpoints.
     """
 
     def __init__(self, config: VAEConfig) -> None:
@@ -196,10 +201,13 @@ class AutoencoderKL(nn.Module):
         self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance, each (B, 4, H/8, W/8) and unscaled, of x (B, 3, H, W) in [-1, 1]."""
+        """Return the latent's mean and log-variance, each (B, 4, H/8, W/8) and unscaled.
+
+        `x` is a picture (B, 3, H, W), RGB in [-1, 1].
+        """
         mean, logvar = self.quant_conv(self.encoder(x)).chunk(2, dim=1)
         return mean, torch.clamp(logvar, -30.0, 20.0)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return the picture (B, 3, H, W), about in [-1, 1], of an unscaled latent z (B, 4, H/8, W/8)."""
+        """Return the picture (B, 3, H, W), RGB about in [-1, 1], of an unscaled latent z."""
         return self.decoder(self.post_quant_conv(z))

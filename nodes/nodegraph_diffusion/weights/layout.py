@@ -1,7 +1,7 @@
 """The names of tensors in diffusers' folders, as one table per model: original prefix to theirs.
 
-Everything here is an original name beside its counterpart; what stands in no table has the same name in both
-layouts. Each table is a bijection on the names of its model.
+Everything here is an original name beside its counterpart; what stands in no table has the same
+name in both layouts. Each table is a bijection on the names of its model.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ Table = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Structure:
-    """What the numbers in a UNet's names depend on: levels, blocks a level, levels with attention."""
+    """What the numbers in a UNet's names depend on: levels, blocks a level, attention or none."""
 
     levels: int
     blocks: int
