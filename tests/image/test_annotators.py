@@ -31,7 +31,7 @@ def test_canny_is_opencvs_bit_for_bit(low: int, high: int) -> None:
         np.testing.assert_array_equal(ours, np.dstack([expected] * 3) / np.float32(255))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arrays.arrays(np.float32, (1, 9, 11, 3), elements=st.floats(0, 1, width=32)))
 def test_canny_rounds_before_it_looks(
     pixels: Floats,

@@ -112,7 +112,7 @@ def test_any_damage_gives_a_picture_or_a_value_error(
     path = tmp_path_factory.mktemp("fuzz") / "x"
     edits = st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), max_size=8)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(cut=st.integers(0, len(good)), edits=edits)
     def survives(cut: int, edits: list[tuple[int, int]]) -> None:
         damaged = bytearray(good)
