@@ -1,1 +1,7 @@
 """The embedded default: a procedural world of blocks and the small models trained on it."""
+
+from nodegraph_blocks.judge_nodes import evaluate, read_scene, train_annotator
+from nodegraph_blocks.report import Report
+from nodegraph_blocks.scene_nodes import make_dataset, scene
+
+__all__ = ["Report", "evaluate", "make_dataset", "read_scene", "scene", "train_annotator"]

@@ -9,14 +9,14 @@ from typing import Final
 
 import cv2
 import numpy as np
+import safetensors.torch
 import torch
 import torch.nn.functional as F
-from nodegraph_diffusion.models.normalization import GroupNorm
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nodegraph_blocks.scene import COLOURS, SHAPES, Colour, Shape
+from nodegraph_diffusion.models.normalization import GroupNorm
 
 WIDTHS: Final = (24, 48, 72, 96)
 SHAPE_CLASSES: Final = 1 + len(SHAPES)  # 0 is no thing: ground or sky
@@ -83,7 +83,7 @@ def read_pictures(annotator: Annotator, pictures: Bytes, *, batch: int = 50) -> 
     readings: list[Reading] = []
     for start in range(0, len(pictures), batch):
         part = np.ascontiguousarray(pictures[start : start + batch])
-        x = torch.from_numpy(part).permute(0, 3, 1, 2).float() / 127.5 - 1
+        x = torch.as_tensor(part).permute(0, 3, 1, 2).float() / 127.5 - 1
         readings += [_read(maps) for maps in annotator(x).float().numpy()]
     return readings
 
@@ -95,7 +95,9 @@ def load_annotator(path: Path) -> Annotator:
         RuntimeError: the file holds other tensors.
     """
     annotator = Annotator()
-    annotator.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    # Its types leave open what a PathLike is of.
+    tensors = safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
+    annotator.load_state_dict({name: value.float() for name, value in tensors.items()})
     return annotator.requires_grad_(False).eval()
 
 
@@ -103,7 +105,8 @@ def save_annotator(annotator: Annotator, path: Path) -> None:
     """Write the weights as float16."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.half().contiguous() for name, value in annotator.state_dict().items()}
-    save_file(tensors, path, {"format": "pt", "nodegraph.annotator": "blocks"})
+    metadata = {"format": "pt", "nodegraph.annotator": "blocks"}
+    safetensors.torch.save_file(tensors, path, metadata)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -125,8 +128,9 @@ def _read(maps: NDArray[np.float32]) -> Reading:
     found.sort(key=lambda thing: -thing.area)
     kept = tuple(thing for thing in found if thing.area >= FRAGMENT * found[0].area)
     height, width = maps.shape[1:]
-    depth = cv2.resize(maps[-1], (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
-    return Reading(kept, np.clip(depth, 0, 1).astype(np.float32))
+    size = (2 * width, 2 * height)
+    depth = np.asarray(cv2.resize(maps[-1], size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return Reading(kept, np.clip(depth, 0, 1))
 
 
 def _places(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:

@@ -9,9 +9,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from nodegraph_training.loop import Progress, Trained, silent, train
-from nodegraph_training.settings import Settings
-from nodegraph_training.task import Batch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,6 +16,9 @@ from nodegraph_blocks.annotator import CLASSES, SHAPE_CLASSES, Annotator
 from nodegraph_blocks.dataset import BlocksDataset
 from nodegraph_blocks.scene import COLOURS, SHAPES, Scene
 from nodegraph_blocks.solids import FIRST_THING
+from nodegraph_training.loop import Progress, Trained, silent, train
+from nodegraph_training.settings import Settings
+from nodegraph_training.task import Batch
 
 THING_WEIGHT: Final = 3.0  # a pixel of a thing counts as so many of the background
 DEPTH_WEIGHT: Final = 4.0
@@ -33,7 +33,7 @@ class AnnotatorTask:
 
     def __init__(self, source: BlocksDataset, seed: int) -> None:
         """Begin with random weights."""
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
         self.model: nn.Module = Annotator()
         self.source = source
         self.count = len(source)
@@ -42,16 +42,16 @@ class AnnotatorTask:
         """Return the loss over the maps, and the accuracy on the pixels of things."""
         pictures = np.stack([soften(p, batch.numpy) for p in self.source.pictures(batch.indices)])
         shape, colour, depth = targets(self.source, batch.indices)
-        x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+        x = torch.as_tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
         dtype = next(model.parameters()).dtype
         maps = model(x.to(dtype).contiguous(memory_format=torch.channels_last)).float()
-        return annotation_loss(maps, *map(torch.from_numpy, (shape, colour, depth)))
+        return annotation_loss(maps, *map(torch.as_tensor, (shape, colour, depth)))
 
     @torch.no_grad()
     def preview(self, model: nn.Module) -> Bytes:
         """Return pictures above the colours that the judge sees in them, and above its depth."""
         pictures = self.source.pictures(np.arange(min(8, self.count)))
-        maps = model(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).float()
+        maps = model(torch.as_tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).float()
         solid = maps[:, :SHAPE_CLASSES].argmax(1).numpy()
         depth = (maps[:, -1].clamp(0, 1) * 255).byte().numpy()
         rows = [

@@ -115,8 +115,9 @@ class BlocksDataset:
         if kind == "depth":
             return np.repeat(self.depth(indices)[..., None], 3, axis=-1)
         if kind == "canny":
-            edges = [cv2.Canny(p, CANNY_LOW, CANNY_HIGH) for p in self.pictures(indices)]
-            return np.repeat(np.stack(edges)[..., None], 3, axis=-1).astype(np.uint8)
+            pictures = self.pictures(indices)
+            edges = [np.asarray(cv2.Canny(p, CANNY_LOW, CANNY_HIGH), np.uint8) for p in pictures]
+            return np.repeat(np.stack(edges)[..., None], 3, axis=-1)
         raise ValueError(f"hint: unknown kind {kind!r}; choose 'canny' or 'depth'")
 
     def scene(self, index: int) -> Scene:

@@ -37,10 +37,13 @@ def edge_f1(found: Masks, wanted: Masks, tolerance: float = TOLERANCE) -> Scores
 
 def near(edges: Masks, tolerance: float = TOLERANCE) -> Masks:
     """Mark what lies within `tolerance` pixels of an edge, `(n, H, W)`."""
-    distances = [cv2.distanceTransform((~e).astype(np.uint8), cv2.DIST_L2, 5) for e in edges]
-    # OpenCV measures an empty map by its sides: there nothing is near
-    some = edges.any(axis=(1, 2))[:, None, None]
-    return (np.stack(distances) <= tolerance) & some
+    result = np.zeros(edges.shape, np.bool_)
+    for row, edge in enumerate(edges):
+        if edge.any():  # OpenCV measures an empty map by its sides, where nothing is near
+            others = (~edge).astype(np.uint8)
+            distance = np.asarray(cv2.distanceTransform(others, cv2.DIST_L2, 5), np.float32)
+            result[row] = distance <= tolerance
+    return result
 
 
 def depth_error(found: Scores, wanted: Scores, where: Masks | None = None) -> Scores:
@@ -74,7 +77,7 @@ def retrieval(nearness: Scores, candidates: int = CANDIDATES) -> float:
 
 
 def named_share(named: Sequence[Hashable], found: Iterable[Hashable]) -> tuple[int, int]:
-    """Count how many of the named properties were found, each at most as often, and how many are."""
+    """Count the named properties that were found, each at most as often as named, and all named."""
     wanted = Counter(named)
     return (wanted & Counter(found)).total(), wanted.total()
 

@@ -64,7 +64,7 @@ def sample_scene(seed: int) -> Scene:
     colours = _shuffled(rng, COLOURS)
     things = tuple(
         _thing(rng, colour, *place)
-        for colour, place in zip(colours, _PLACES[count](rng), strict=False)
+        for colour, place in zip(colours, PLACES[count](rng), strict=False)
     )
     return Scene(
         things=things,
@@ -115,7 +115,7 @@ def _thing(rng: random.Random, colour: Colour, x: float, z: float, size: float) 
     )
 
 
-Place = tuple[float, float, float]
+Place = tuple[float, float, float]  # x, z and size
 
 
 def _one(rng: random.Random) -> list[Place]:
@@ -123,12 +123,20 @@ def _one(rng: random.Random) -> list[Place]:
 
 
 def _two(rng: random.Random) -> list[Place]:
-    if rng.random() < BEHIND_SHARE:
-        x = _side(rng) * _between(rng, 0.45, 0.75)
-        shift = _between(rng, -0.2, 0.2)
-        front = (shift - x, _between(rng, -0.9, -0.6), _between(rng, 1.0, 1.2))
-        back = (shift + x * 1.1, _between(rng, 1.3, 1.9), _between(rng, 1.4, 1.7))
-        return [front, back] if rng.random() < 0.5 else [back, front]
+    return behind(rng) if rng.random() < BEHIND_SHARE else beside(rng)
+
+
+def behind(rng: random.Random) -> list[Place]:
+    """Place two things one behind the other, in either order."""
+    x = _side(rng) * _between(rng, 0.45, 0.75)
+    shift = _between(rng, -0.2, 0.2)
+    front = (shift - x, _between(rng, -0.9, -0.6), _between(rng, 1.0, 1.2))
+    back = (shift + x * 1.1, _between(rng, 1.3, 1.9), _between(rng, 1.4, 1.7))
+    return [front, back] if rng.random() < 0.5 else [back, front]
+
+
+def beside(rng: random.Random) -> list[Place]:
+    """Place two things side by side, in either order."""
     gap = _between(rng, 0.74, 0.9)
     shift = _between(rng, -0.12, 0.12)
     row = [
@@ -145,7 +153,7 @@ def _three(rng: random.Random) -> list[Place]:
     return _shuffled(rng, row)
 
 
-_PLACES: Final = {1: _one, 2: _two, 3: _three}
+PLACES: Final = {1: _one, 2: _two, 3: _three}
 
 
 def _between(rng: random.Random, low: float, high: float) -> float:
