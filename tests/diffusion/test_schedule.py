@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
 from nodegraph_diffusion.schedule import TrainedNoise, make_schedule
 

@@ -33,10 +33,13 @@ def controlnet_model(seed: int = 1, *, zero: bool = False) -> ControlNetModel:
         torch.manual_seed(seed)
         model = ControlNetModel(ControlNetConfig(UNET, hint_widths=(8, 8, 16, 16)))
         if not zero:
-            zeros = [*model.zero_convs, model.middle_block_out, model.input_hint_block[-1]]
+            zeros = [*model.zero_convs, model.middle_block_out]
             for conv in (m for part in zeros for m in part.modules() if isinstance(m, nn.Conv2d)):
-                nn.init.normal_(conv.weight, std=0.02)
-                nn.init.normal_(conv.bias, std=0.02)
+                for value in conv.parameters():
+                    nn.init.normal_(value, std=0.02)
+            # The small hint network fades the hint: a wide last layer makes it count.
+            for value in model.input_hint_block[-1].parameters():
+                nn.init.normal_(value, std=1.0)
         return model.eval().requires_grad_(False)
 
 
