@@ -21,7 +21,7 @@ class Saved:
 
 
 def save(path: Path, state: Saved) -> None:
-    """Write the state beside `path` and put it in place at the end; a failed write leaves the old file as it was.
+    """Write the state beside `path`, then put it in place; a failed write leaves the old file.
 
     Raises: TrainingError when it cannot be written, for example on a full disk.
     """
@@ -34,8 +34,9 @@ def save(path: Path, state: Saved) -> None:
     except (OSError, SafetensorError) as error:
         fresh.unlink(missing_ok=True)
         raise TrainingError(
-            f"{path}: the checkpoint of step {state.step} could not be written ({error}); make room and start the same "
-            "command again: it continues from the checkpoint before"
+            f"{path}: the checkpoint of step {state.step} could not be written "
+            f"({error}); make room and start the same command again: it continues from the "
+            "checkpoint before"
         ) from error
 
 
@@ -47,7 +48,8 @@ def load(path: Path) -> Saved:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["nodegraph.training"])
-            return Saved(int(header["step"]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            names = file.offset_keys()
+            return Saved(int(header["step"]), {name: file.get_tensor(name) for name in names})
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise TrainingError(
             f"{path}: is not the checkpoint of a run ({error}); delete it to begin the run anew"

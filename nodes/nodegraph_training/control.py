@@ -1,4 +1,4 @@
-"""Train a ControlNet: the trainable copy alone learns, the locked UNet stays as it is, bit for bit."""
+"""Train a ControlNet: the trainable copy alone learns, the locked UNet stays bit for bit."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,7 @@ from nodegraph_training.dataset import Pictures, PictureSource
 from nodegraph_training.errors import TrainingError
 from nodegraph_training.noise import diffusion_loss, noised, trained_sigmas
 from nodegraph_training.preview import Control, PreviewRequest, draw, tile
+from nodegraph_training.state import compute_copy
 from nodegraph_training.task import Batch
 from nodegraph_training.words import ids_of
 
@@ -39,12 +40,13 @@ class ControlTask:
         seed: int = 0,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        """Begin with a ControlNet, as a rule `ControlNetModel.from_unet`; `kind` names the hints it shall follow."""
+        """Begin with a ControlNet, as a rule a fresh copy; `kind` names the hints to follow."""
         self.unet, self.text, self.vae = locked
         for part in (self.unet, self.text, self.vae):
             part.requires_grad_(False).eval()
-        self.fast_unet = _copy(self.unet, precision)
-        self.fast_text = _copy_text(self.text, precision)
+        self.fast_unet = compute_copy(self.unet, precision)
+        self.fast_text = compute_copy(self.text, precision)
+        self.precision = precision
         self.model: nn.Module = model
         self.source, self.kind, self.latents, self.empty = source, kind, latents, empty
         self.count = len(source)
@@ -56,7 +58,7 @@ class ControlTask:
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Return the weighted loss of one share of the batch."""
         assert isinstance(model, ControlNetModel)
-        dtype = self.fast_unet.out[2].weight.dtype
+        dtype = self.precision
         captions = [self.source.caption(int(index), batch.numpy) for index in batch.indices]
         kept = ["" if batch.numpy.random() < self.empty else text for text in captions]
         hint = to_hint(self.source.hint(self.kind, batch.indices)).to(dtype)
@@ -102,15 +104,3 @@ def check_kind(source: PictureSource, kind: str, factor: int, size: Sequence[int
             f"data set: hints of kind {kind!r} are {hint.shape[2]} x {hint.shape[1]}, the pictures "
             f"{size[1] * factor} x {size[0] * factor}; make both of one size"
         )
-
-
-def _copy(unet: UNetModel, dtype: torch.dtype) -> UNetModel:
-    twin = UNetModel(unet.config)
-    twin.load_state_dict(unet.state_dict())
-    return twin.to(dtype, memory_format=torch.channels_last).requires_grad_(False).eval()
-
-
-def _copy_text(text: CLIPTextModel, dtype: torch.dtype) -> CLIPTextModel:
-    twin = CLIPTextModel(text.config)
-    twin.load_state_dict(text.state_dict())
-    return twin.to(dtype).requires_grad_(False).eval()

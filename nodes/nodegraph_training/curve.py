@@ -12,7 +12,7 @@ INK, GRID, RAW, LINE = (60, 60, 60), (228, 228, 228), (225, 200, 170), (180, 90,
 
 
 def draw_curve(steps: list[float], losses: list[float], title: str) -> Picture:
-    """Return the curve (H, W, 3) uint8 BGR: raw values light, their moving average dark, the loss axis in powers of ten."""
+    """Return the curve (H, W, 3) uint8 BGR: raw values light, their moving average dark."""
     canvas = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     cv2.putText(canvas, title, (LEFT, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
     if not steps:

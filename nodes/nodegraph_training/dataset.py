@@ -13,7 +13,7 @@ Indices = NDArray[np.int64]
 
 
 class PictureSource(Protocol):
-    """A numbered set of pictures, each with a caption and any number of kinds of hints, all of one size."""
+    """A numbered set of pictures of one size, each with a caption and kinds of hints."""
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -28,7 +28,7 @@ class PictureSource(Protocol):
         ...
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
-        """Return a caption of one picture, drawn anew at each call where the source knows several."""
+        """Return a caption of one picture, drawn anew where the source knows several."""
         ...
 
 

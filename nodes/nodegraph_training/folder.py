@@ -25,10 +25,11 @@ class Line:
 
 
 class FolderSource:
-    """Pictures of a folder whose `data.jsonl` says on each line `{"image": ..., "hint": ..., "text": ...}`.
+    """Pictures of a folder, one on each line of its `data.jsonl`: `{"image", "hint", "text"}`.
 
-    Paths stand relative to the folder. `hint` is a path, or an object from kinds to paths; `text` is a text, or a list
-    of which one is drawn each time. Pictures are scaled and cropped to `size` in their middle.
+    Paths stand relative to the folder. `hint` is a path, or an object from kinds to paths; `text`
+    is a text, or a list of which one is drawn each time. Pictures are scaled and cropped to `size`
+    in their middle.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -50,7 +51,7 @@ class FolderSource:
         )
 
     def hint(self, kind: str, indices: Indices) -> Pictures:
-        """Return hints (n, size, size, 3) uint8 RGB; `canny` is computed where the list names no file for it.
+        """Return hints (n, size, size, 3) uint8 RGB; `canny` is computed where no file is named.
 
         Raises: TrainingError when a line has no hint of the kind.
         """
@@ -70,14 +71,15 @@ class FolderSource:
             edges = cv2.Canny(self.pictures(np.asarray([index]))[0], 100, 200)
             return np.repeat(edges[..., None], 3, axis=2).astype(np.uint8)
         raise TrainingError(
-            f'{LIST} line {index + 1}: there is no hint of kind {kind!r}; name its file under "hint", or train on canny'
+            f"{LIST} line {index + 1}: there is no hint of kind {kind!r}; name its "
+            'file under "hint", or train on canny'
         )
 
     def _read(self, file: Path, shrink: int) -> Pictures:
         raw = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
         if raw is None:
             raise TrainingError(
-                f"{file}: is not a picture that can be read; replace it or take its line out of {LIST}"
+                f"{file}: cannot be read as a picture; replace it or take its line out of {LIST}"
             )
         scale = self.size / min(raw.shape[:2])
         height, width = (max(self.size, round(side * scale)) for side in raw.shape[:2])

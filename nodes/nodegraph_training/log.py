@@ -1,4 +1,4 @@
-"""A run's record: one JSON line per logged step, read back for the curve and when a run is resumed."""
+"""A run's record: one JSON line per step, read back for the curve and on resuming."""
 
 import json
 from collections.abc import Mapping

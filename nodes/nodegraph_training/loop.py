@@ -29,7 +29,7 @@ def silent(done: int, total: int, message: str) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished or stopped run: the averaged weights, the steps done, and where its pictures are."""
+    """A finished or stopped run: the averaged weights, the steps done, its pictures."""
 
     model: nn.Module
     step: int
@@ -48,10 +48,12 @@ def train(
 ) -> Trained:
     """Train until `settings.steps` (or `stop`), continuing the run that `folder` holds.
 
-    Writes `plan.json`, `log.jsonl`, `loss.png`, `samples/*.png` and `state.safetensors` into the folder. A run that is
-    continued takes the very steps that it would have taken without the break. `plan` is what else must agree.
+    Writes `plan.json`, `log.jsonl`, `loss.png`, `samples/*.png` and `state.safetensors` into the
+    folder. A run that is continued takes the very steps that it would have taken without the break.
+    `plan` is what else must agree.
 
-    Raises: TrainingError for an empty data set, a folder of another run, a loss that is not finite, a full disk.
+    Raises: TrainingError for an empty data set, a folder of another run, a loss that is not finite,
+    a full disk.
     """
     if task.count < 1:
         raise TrainingError("training: the data set is empty; give at least one picture")
@@ -107,7 +109,8 @@ def _step(task: Task, state: State, executor: ThreadPoolExecutor, step: int) -> 
     found, numbers = gradients(executor, settings.workers, loss, state.computing)
     if not np.isfinite(numbers["loss"]):
         raise TrainingError(
-            f"training: the loss of step {step + 1} is {numbers['loss']}; lower `rate` or mend the data"
+            f"training: the loss of step {step + 1} is {numbers['loss']}; "
+            "lower `rate` or mend the data"
         )
     return {
         **numbers,

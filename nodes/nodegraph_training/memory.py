@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: training allocates the same large blocks again at every step."""
+"""Keep freed memory in the process: every training step allocates the same blocks again."""
 
 import ctypes
 import sys
@@ -10,8 +10,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 def keep_freed_memory() -> bool:
     """Tell glibc to reuse large blocks instead of handing them back; return whether it listened.
 
-    Each block that goes back to the system comes anew as zeroed pages, one fault for 4 KiB: more than half of a
-    training step on a CPU. One arena, for the others cannot hold blocks of more than 32 MiB.
+    Each block that goes back to the system comes anew as zeroed pages, one fault for 4 KiB: more
+    than half of a training step on a CPU. One arena, for the others cannot hold blocks of more than
+    32 MiB.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -25,4 +26,4 @@ def keep_freed_memory() -> bool:
         _TOP_PAD: 64 << 20,
         _ARENA_MAX: 1,
     }
-    return all([mallopt(name, value) == 1 for name, value in wanted.items()])
+    return all(mallopt(name, value) == 1 for name, value in wanted.items())

@@ -1,7 +1,8 @@
 """Muon: momentum whose matrices are made orthogonal before each step.
 
-Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the scale of the update after Liu et al. 2025
-(arXiv 2502.16982), doubled. The autoencoder of the blocks world stood at 19.8 dB after 100 steps where AdamW had 17.4.
+Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the scale of the update after
+Liu et al. 2025 (arXiv 2502.16982), doubled. The autoencoder of the blocks world stood at 19.8 dB
+after 100 steps where AdamW had 17.4.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,12 +20,12 @@ Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 
 def suits(name: str, weight: Tensor) -> bool:
-    """Tell whether a weight is a matrix (a kernel's inputs flattened), rather than a vector or a table of vectors."""
+    """Tell whether a weight is a matrix, a kernel's inputs flattened; tables of vectors are not."""
     return weight.ndim > 1 and "embedding" not in name and min(weight.flatten(1).shape) >= SMALLEST
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Return about the nearest matrix (rows, columns) whose singular values are all near 1, by Newton-Schulz steps."""
+    """Return about the nearest matrix (rows, columns) with singular values near 1."""
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix

@@ -1,4 +1,4 @@
-"""The diffusion loss: noise a latent at a random time step, predict the velocity, weigh by the signal-to-noise ratio."""
+"""The diffusion loss: noise a latent at a random time step, predict, weigh by the noise."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from torch import Tensor
 from nodegraph_diffusion.schedule import TrainedNoise
 
 GAMMA = 5.0
-"""The signal-to-noise ratio from which on time steps weigh no more (min-SNR: Hang et al. 2023, arXiv 2303.09556)."""
+"""The signal-to-noise ratio above which steps weigh no more (min-SNR: arXiv 2303.09556)."""
 
 
 @dataclass(frozen=True)
 class Noised:
-    """A batch for the network: its input `x`, the time steps, and what it should answer, each with its weight."""
+    """A batch for the network: its input `x`, the time steps, the right answers, their weights."""
 
     x: Tensor
     timesteps: Tensor
@@ -22,9 +22,10 @@ class Noised:
 
 
 def noised(latent: Tensor, sigmas: Tensor, prediction: str, generator: torch.Generator) -> Noised:
-    """Noise latents (B, C, h, w) float32 at time steps spread evenly over training's, one in each B-th of them.
+    """Noise latents (B, C, h, w) float32, each at a time step from another B-th of training's.
 
-    Source: velocity from Salimans and Ho 2022 (arXiv 2202.00512), v = alpha eps - sigma x0, for alpha^2 + sigma^2 = 1.
+    Source: velocity v = alpha eps - sigma x0, alpha^2 + sigma^2 = 1, from Salimans and Ho 2022
+    (arXiv 2202.00512).
     """
     count = len(latent)
     draw = (

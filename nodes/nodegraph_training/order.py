@@ -1,4 +1,4 @@
-"""Which samples and which random numbers belong to a step: functions of seed and step, so that a resumed run is exact."""
+"""Samples and random numbers of a step, from seed and step alone: a resumed run is exact."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 
 def batch_indices(count: int, batch: int, step: int, seed: int) -> NDArray[np.int64]:
-    """Return the `batch` sample indices of a step; every epoch is one shuffled pass over `count` samples."""
+    """Return the sample indices of a step; every epoch is one shuffled pass over the samples."""
     places = np.arange(step * batch, (step + 1) * batch)
     out = np.empty(batch, np.int64)
     for epoch in np.unique(places // count):

@@ -1,7 +1,8 @@
 """Split a batch over worker threads that share the weights, and average their gradients.
 
-Torch lets go of the interpreter's lock inside its operators, forward and backward, so two Python threads with one
-operator thread each keep two cores busy, without a second process and without barriers inside each operator.
+Torch lets go of the interpreter's lock inside its operators, forward and backward, so two Python
+threads with one operator thread each keep two cores busy, without a second process and without
+barriers inside each operator.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,10 +38,10 @@ def pool(workers: int) -> ThreadPoolExecutor:
 def gradients(
     executor: ThreadPoolExecutor, workers: int, loss: Loss, parameters: Sequence[Tensor]
 ) -> tuple[list[Tensor], dict[str, float]]:
-    """Return the float32 mean over the workers of each parameter's gradient, and of the logged numbers.
+    """Return the float32 mean over the workers of each gradient, and of the logged numbers.
 
-    `loss(worker)` computes one worker's share of the batch. The sum is taken in the workers' order, so that equal
-    steps give equal bits.
+    `loss(worker)` computes one worker's share of the batch. The sum is taken in the workers' order,
+    so that equal steps give equal bits.
     """
 
     def share(worker: int) -> tuple[list[Tensor], dict[str, float]]:

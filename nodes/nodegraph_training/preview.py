@@ -31,7 +31,7 @@ class Control:
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """What to draw: a context (N, T, D) for each picture, the empty one (1, T, D), and the latent's height and width."""
+    """What to draw: contexts (N, T, D), the empty one (1, T, D), the latent's height and width."""
 
     context: Tensor
     empty: Tensor
@@ -68,9 +68,7 @@ def sample_latents(unet: UNetModel, request: PreviewRequest) -> Tensor:
         torch.randn((count, unet.config.out_channels, *request.size), generator=generator)
         * sigmas[0]
     )
-    for x in dpmpp_2m(denoise, x, sigmas, torch.randn_like):
-        pass
-    return x
+    return list(dpmpp_2m(denoise, x, sigmas, torch.randn_like))[-1]
 
 
 @torch.no_grad()

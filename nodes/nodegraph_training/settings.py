@@ -15,9 +15,10 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class Settings:
     """Settings of a training run.
 
-    `rate` is the peak learning rate: it rises over `warmup` steps, stays, and falls linearly to zero over
-    the last `decay` share of `steps`. `stop` ends a run early without changing that plan, so that a later
-    call goes on as if nothing had happened. `workers` splits each batch over so many threads.
+    `rate` is the peak learning rate: it rises over `warmup` steps, stays, and falls linearly to
+    zero over the last `decay` share of `steps`. `stop` ends a run early without changing that plan,
+    so that a later call goes on as if nothing had happened. `workers` splits each batch over so
+    many threads.
     """
 
     steps: int
@@ -46,8 +47,8 @@ class Settings:
             )
         if self.batch % self.workers:
             raise TrainingError(
-                f"training settings: a batch of {self.batch} does not split over {self.workers} workers; "
-                f"use a multiple of {self.workers}"
+                f"training settings: a batch of {self.batch} does not split over {self.workers} "
+                f"workers; use a multiple of {self.workers}"
             )
 
     def learning_rate(self, step: int) -> float:
@@ -57,7 +58,7 @@ class Settings:
         return self.rate * min(rise, left, 1.0)
 
     def ema_decay(self, step: int) -> float:
-        """Return the share of the old average kept at a step; short at first, so that the start is forgotten."""
+        """Return the share of the average kept at a step: small at first, to forget the start."""
         return min(self.ema, (1 + step) / (10 + step))
 
     def plan(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The stages of training a model from scratch, each from a data set and a run folder to trained weights."""
+"""The stages of training from scratch, each from a data set and a folder to weights."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +19,7 @@ from nodegraph_training.dataset import PictureSource
 from nodegraph_training.loop import Progress, Trained, silent, train
 from nodegraph_training.parallel import pool, single_threaded
 from nodegraph_training.settings import Settings
-from nodegraph_training.state import computing_dtype
+from nodegraph_training.state import compute_copy, computing_dtype
 from nodegraph_training.text_to_image import TextToImage, TextToImageTask
 from nodegraph_training.vae import VAETask, to_tensor
 from nodegraph_training.words import vocabulary
@@ -35,7 +35,7 @@ def train_vae(
     whole: float = 0.2,
     progress: Progress = silent,
 ) -> tuple[AutoencoderKL, Trained]:
-    """Train an autoencoder, on crops and over the last `whole` share of the steps on whole pictures.
+    """Train an autoencoder, on crops and for the last `whole` share of steps on pictures.
 
     Its scale factor is set so that latents have unit variance.
     """
@@ -79,13 +79,11 @@ def encode_all(
     batch: int = 32,
     progress: Progress = silent,
 ) -> Tensor:
-    """Return the scaled mean of every picture's latent (N, C, h, w) float16, computed once and kept in `place`."""
+    """Return the scaled latents (N, C, h, w) float16, computed once and kept in `place`."""
     if place.exists():
         return load_file(place)["mean"]
     dtype, count = computing_dtype(settings, "cpu"), len(source)
-    fast = AutoencoderKL(vae.config)
-    fast.load_state_dict(vae.state_dict())
-    fast.to(dtype, memory_format=torch.channels_last).eval()
+    fast = compute_copy(vae, dtype)
 
     @torch.no_grad()  # holds for one thread only
     def encode(start: int) -> Tensor:

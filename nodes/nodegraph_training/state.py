@@ -1,6 +1,7 @@
 """The weights of a run in its three forms (trained, averaged, computing) and their optimiser."""
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,11 @@ from nodegraph_training.checkpoint import Saved
 from nodegraph_training.errors import TrainingError
 from nodegraph_training.settings import Settings
 
+Model = TypeVar("Model", bound=nn.Module)
+
 
 class State:
-    """The float32 weights with their optimisers, their exponential average, and the copy that computes.
+    """The float32 weights, their optimisers, their exponential average, the copy that computes.
 
     Muon moves the matrices and AdamW the rest: biases, norms, tables of vectors.
     """
@@ -22,14 +25,12 @@ class State:
         self.settings = settings
         self.model = model.to(device).float().requires_grad_(True)
         self.dtype = computing_dtype(settings, device)
-        self.replica = (
-            copy.deepcopy(self.model).to(self.dtype, memory_format=torch.channels_last).train()
-        )
+        self.replica = compute_copy(self.model, self.dtype).requires_grad_(True).train()
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.names = [name for name, _ in self.model.named_parameters()]
-        self.weights = list(self.model.parameters())
-        self.shadow = list(self.average.parameters())
-        self.computing = list(self.replica.parameters())
+        self.weights: list[Tensor] = list(self.model.parameters())
+        self.shadow: list[Tensor] = list(self.average.parameters())
+        self.computing: list[Tensor] = list(self.replica.parameters())
         pairs = list(enumerate(zip(self.names, self.weights, strict=True)))
         by_muon = settings.optimizer == "muon"
         self.matrices = [
@@ -54,7 +55,8 @@ class State:
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if not torch.isfinite(norm):
             raise TrainingError(
-                f"training: the gradient of step {step + 1} is not finite; lower `rate`, or look for broken samples"
+                f"training: the gradient of step {step + 1} is not finite; lower `rate`, "
+                "or look for broken samples"
             )
         torch._foreach_mul_(gradients, torch.clamp(self.settings.clip / (norm + 1e-6), max=1.0))
         rate = self.settings.learning_rate(step)
@@ -112,8 +114,17 @@ class State:
 
 
 def computing_dtype(settings: Settings, device: str) -> torch.dtype:
-    """Return what a step computes in: bfloat16 where the processor has it, unless told otherwise."""
+    """Return what a step computes in: bfloat16 where the processor has it."""
     if settings.precision == "auto":
         fast = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
+
+
+def compute_copy(model: Model, dtype: torch.dtype) -> Model:
+    """Return a frozen copy of a model in a dtype, its kernels channels-last."""
+    twin = copy.deepcopy(model).requires_grad_(False).to(dtype)
+    for weight in twin.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return twin.eval()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Batch:
-    """One worker's share of a step: which samples, and the random numbers that belong to them alone."""
+    """One worker's share of a step: its samples, and the random numbers that belong to them."""
 
     indices: NDArray[np.int64]
     step: int
@@ -20,7 +20,7 @@ class Batch:
 
 
 class Task(Protocol):
-    """A model and how it learns. The loop owns precision, optimiser, average, checkpoints and log."""
+    """A model and how it learns; precision, optimiser, average and checkpoints are the loop's."""
 
     model: nn.Module
     """The trainable weights and nothing else, float32, on the CPU."""
@@ -29,7 +29,7 @@ class Task(Protocol):
     """The number of samples in the data set."""
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Return the mean loss of the batch under `model`, a copy of the weights in the computing precision."""
+        """Return the mean loss of the batch under `model`, a copy in the computing precision."""
         ...
 
     def preview(self, model: nn.Module) -> NDArray[np.uint8]:

@@ -28,7 +28,8 @@ class TextToImage(nn.Module):
 
     def forward(self, x: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
         """Predict (B, C, h, w) for noisy latents x of that shape and captions (B, 77)."""
-        return self.unet(x, timesteps, self.text(ids))
+        predicted: Tensor = self.unet(x, timesteps, self.text(ids))
+        return predicted
 
 
 class TextToImageTask:
@@ -46,7 +47,7 @@ class TextToImageTask:
         prompts: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
-        """Begin with the model's weights; `latents` (N, C, h, w) are scaled, `known` are the captions' token ids."""
+        """Begin with the model's weights, scaled latents (N, C, h, w) and the captions' ids."""
         install(model.text, known)
         self.model: nn.Module = model
         self.source, self.latents, self.vae, self.empty = source, latents, vae, empty

@@ -88,8 +88,9 @@ def reconstruction_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of y against x (B, 3, H, W) in [-1, 1], and its parts for the log.
 
-    Edges weigh more; differences of neighbours keep them crisp; averages over 4 and 8 pixels, of the colours and of
-    their differences to green, keep hues that a per-pixel loss alone gives up first.
+    Edges weigh more; differences of neighbours keep them crisp; averages over 4 and 8 pixels, of
+    the colours and of their differences to green, keep hues that a per-pixel loss alone gives up
+    first.
     """
     weight = 1.0 + EDGE_WEIGHT * edge_map(x)
     error = y - x
@@ -105,7 +106,7 @@ def reconstruction_loss(
 
 
 def edge_map(x: Tensor) -> Tensor:
-    """Return how much of an edge each pixel is near, (B, 1, H, W) in [0, 1], of pictures in [-1, 1]."""
+    """Return how near an edge each pixel is, (B, 1, H, W) in [0, 1], of pictures in [-1, 1]."""
     grey = x.mean(dim=1, keepdim=True)
     dx = F.pad((grey[..., 1:] - grey[..., :-1]).abs(), (0, 1))
     dy = F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs(), (0, 0, 0, 1))

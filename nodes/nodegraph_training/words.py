@@ -12,7 +12,7 @@ from nodegraph_diffusion.tokens import END, START, Encode, chunk
 from nodegraph_training.dataset import PictureSource
 
 UNKNOWN_SHARE = 0.01
-"""How often a word of a caption is made unknown in training, so that the row of all other tokens means something."""
+"""How often a token is made unknown in training, so that the row of all others is trained."""
 
 
 def ids_of(texts: Sequence[str], encode: Encode) -> Tensor:
