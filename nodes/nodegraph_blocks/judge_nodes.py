@@ -42,7 +42,7 @@ def train_annotator(
     *,
     folder: Annotated[Path, Destination()],
     file: Annotated[Path, Destination()],
-    steps: Annotated[int, Field(ge=1)] = 1600,
+    steps: Annotated[int, Field(ge=1)] = 800,
     batch: Annotated[int, Field(ge=1)] = 32,
     rate: Annotated[float, Field(gt=0, le=1)] = 0.002,
     seed: Annotated[int, Field(ge=0)] = 0,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from nodegraph_blocks.annotator import Found
 from nodegraph_blocks.metrics import (
     depth_error,
