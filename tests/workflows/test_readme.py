@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,8 +67,7 @@ def test_the_node_of_ten_lines_is_a_node() -> None:
     assert len(NODE[NODE.index("@node") :].splitlines()) <= 10
     names: dict[str, object] = {}
     exec(NODE, names)
-    fade = names["fade"]
-    assert callable(fade)
+    fade: Any = names["fade"]
     assert hasattr(fade, "__nodegraph_node__")
     black = Image(np.zeros((1, 2, 2, 3), np.float32))
     assert np.all(fade(black, amount=0.25).pixels == 0.25)
