@@ -4,6 +4,7 @@ from .coding import decode, empty_latent, encode
 from .conditioning import Conditioning
 from .control_node import apply_controlnet
 from .latent import Latent
+from .loading import load_checkpoint, load_controlnet, load_vae
 from .predictor import UNet
 from .sampling import sample
 from .text import encode_text
@@ -21,5 +22,8 @@ __all__ = [
     "empty_latent",
     "encode",
     "encode_text",
+    "load_checkpoint",
+    "load_controlnet",
+    "load_vae",
     "sample",
 ]

@@ -1,0 +1,184 @@
+"""Configurations as JSON: nodegraph's own in a file's metadata, and diffusers' in its folders."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from nodegraph import WeightsError
+from nodegraph_diffusion.models.clip import CLIPTextConfig
+from nodegraph_diffusion.models.controlnet import ControlNetConfig
+from nodegraph_diffusion.models.unet import UNetConfig
+from nodegraph_diffusion.models.vae import VAEConfig
+
+Config = UNetConfig | ControlNetConfig | VAEConfig | CLIPTextConfig
+C = TypeVar("C", bound=Config)
+
+MAX_BLOCKS = 1024  # of a network; the largest released UNet has 90
+
+_UNET_FIXED: Mapping[str, Any] = {
+    "act_fn": "silu",
+    "center_input_sample": False,
+    "class_embed_type": None,
+    "conv_in_kernel": 3,
+    "conv_out_kernel": 3,
+    "downsample_padding": 1,
+    "dual_cross_attention": False,
+    "encoder_hid_dim": None,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "mid_block_scale_factor": 1,
+    "norm_eps": 1e-5,
+    "num_class_embeds": None,
+    "only_cross_attention": False,
+    "resnet_time_scale_shift": "default",
+    "time_embedding_type": "positional",
+}
+_CONTROLNET_FIXED: Mapping[str, Any] = {
+    **_UNET_FIXED,
+    "controlnet_conditioning_channel_order": "rgb",
+    "global_pool_conditions": False,
+}
+_VAE_FIXED: Mapping[str, Any] = {
+    "act_fn": "silu",
+    "latents_mean": None,
+    "latents_std": None,
+    "mid_block_add_attention": True,
+    "shift_factor": None,
+    "use_post_quant_conv": True,
+    "use_quant_conv": True,
+}
+_TEXT_FIXED: Mapping[str, Any] = {"layer_norm_eps": 1e-5}
+_PREDICTIONS: Mapping[str, Literal["eps", "v"]] = {"epsilon": "eps", "v_prediction": "v"}
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """Return a configuration as plain data."""
+    return dataclasses.asdict(config)
+
+
+def from_json(kind: type[C], data: object, place: str) -> C:
+    """Read a configuration that `to_json` wrote.
+
+    Raises:
+        WeightsError: it has unknown or ill-typed entries, or describes an absurd network.
+    """
+    if isinstance(data, dict):
+        known = {field.name for field in dataclasses.fields(kind)}
+        unknown = [str(name) for name in data if name not in known]
+        if unknown:
+            raise WeightsError(
+                f"{place}: its configuration has the unknown entry {unknown[0][:80]!r}; "
+                "a newer nodegraph may know it"
+            )
+    try:
+        config = TypeAdapter(kind).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise WeightsError(
+            f"{place}: its configuration is wrong at {where!r}: {first['msg']}"
+        ) from error
+    return bounded(config, place)
+
+
+def bounded(config: C, place: str) -> C:
+    """Return the configuration unless it would take minutes to build."""
+    match config:
+        case UNetConfig():
+            blocks = len(config.widths) * config.blocks * max(1, *config.transformers)
+            blocks = max(blocks, config.middle_transformers)
+        case ControlNetConfig():
+            bounded(config.unet, place)
+            blocks = 1
+        case VAEConfig():
+            blocks = len(config.widths) * config.blocks
+        case CLIPTextConfig():
+            blocks = config.layers
+    if not 0 < blocks <= MAX_BLOCKS:
+        raise WeightsError(f"{place}: describes a network of {blocks} blocks; it is damaged")
+    return config
+
+
+def unet_from_diffusers(
+    base: UNetConfig, data: Mapping[str, Any], scheduler: Mapping[str, Any], place: str
+) -> UNetConfig:
+    """Complete what the shapes told of a UNet by its `config.json` and its scheduler's.
+
+    There `attention_head_dim` is the number of heads, whatever its name says.
+    """
+    _expect(data, _UNET_FIXED, place)
+    told = scheduler.get("prediction_type") or "epsilon"
+    if told not in _PREDICTIONS:
+        raise WeightsError(f"{place}: predicts {told!r}, which is not supported; use eps or v")
+    return replace(
+        base,
+        norm_groups=_natural(data, "norm_num_groups", 32, place),
+        prediction=_PREDICTIONS[told],
+        **_heads(base.widths, data, place),
+    )
+
+
+def controlnet_from_diffusers(
+    base: ControlNetConfig, data: Mapping[str, Any], place: str
+) -> ControlNetConfig:
+    """Complete what the shapes told of a ControlNet by its `config.json`."""
+    _expect(data, _CONTROLNET_FIXED, place)
+    unet = replace(
+        base.unet,
+        norm_groups=_natural(data, "norm_num_groups", 32, place),
+        **_heads(base.unet.widths, data, place),
+    )
+    return replace(base, unet=unet)
+
+
+def vae_from_diffusers(base: VAEConfig, data: Mapping[str, Any], place: str) -> VAEConfig:
+    """Complete what the shapes told of a VAE by its `config.json`."""
+    _expect(data, _VAE_FIXED, place)
+    factor = data.get("scaling_factor", 0.18215)
+    if not isinstance(factor, int | float) or not 0 < factor < 1000:
+        raise WeightsError(f"{place}: scaling_factor is {factor!r}; it must be a positive number")
+    groups = _natural(data, "norm_num_groups", 32, place)
+    return replace(base, norm_groups=groups, scale_factor=float(factor))
+
+
+def text_from_diffusers(
+    base: CLIPTextConfig, data: Mapping[str, Any], place: str
+) -> CLIPTextConfig:
+    """Complete what the shapes told of a text encoder by its `config.json`."""
+    _expect(data, _TEXT_FIXED, place)
+    activation = data.get("hidden_act", "quick_gelu")
+    if activation not in ("quick_gelu", "gelu"):
+        raise WeightsError(f"{place}: hidden_act is {activation!r}; only gelu forms are supported")
+    heads = _natural(data, "num_attention_heads", base.heads, place)
+    return replace(base, heads=heads, activation=activation)
+
+
+def _expect(data: Mapping[str, Any], fixed: Mapping[str, Any], place: str) -> None:
+    for name, value in fixed.items():
+        found = data.get(name, value)
+        if found != value:
+            raise WeightsError(
+                f"{place}: {name} is {found!r} and only {value!r} is supported; use another model"
+            )
+
+
+def _natural(data: Mapping[str, Any], name: str, default: int, place: str) -> int:
+    value = data.get(name, default)
+    if type(value) is not int or not 0 < value < 2**16:
+        raise WeightsError(f"{place}: {name} is {value!r}; it must be a positive integer")
+    return value
+
+
+def _heads(widths: tuple[int, ...], data: Mapping[str, Any], place: str) -> dict[str, Any]:
+    stated = data.get("num_attention_heads") or data.get("attention_head_dim", 8)
+    if type(stated) is int and stated > 0:
+        return {"heads": stated}
+    heads: list[Any] = stated if isinstance(stated, list) else []
+    if len(heads) == len(widths) and all(type(count) is int and count > 0 for count in heads):
+        sizes = {width / count for width, count in zip(widths, heads, strict=True)}
+        if len(sizes) == 1:
+            return {"heads": None, "head_width": int(sizes.pop())}
+    raise WeightsError(f"{place}: attention_head_dim {stated!r} does not fit widths {widths}")
