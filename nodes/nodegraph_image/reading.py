@@ -66,7 +66,7 @@ def read_picture(path: Path) -> tuple[Floats, Floats]:
             f"{path}: the picture is damaged or incomplete ({error}); export it again"
         ) from error
     upright = _UPRIGHT.get(orientation, np.asarray)(rgba)
-    return np.ascontiguousarray(upright[..., :3]), np.ascontiguousarray(upright[..., 3])
+    return _floats(upright[..., :3]), _floats(upright[..., 3])
 
 
 class _Refused(ValueError):
@@ -115,22 +115,28 @@ def _orientation(picture: ImageFile) -> int:
         return 1
 
 
-def _rgba(picture: ImageFile, data: bytes) -> Floats:
-    """Decode to (H, W, 4) float32."""
+def _rgba(picture: ImageFile, data: bytes) -> Array:
+    """Decode to (H, W, 4) uint8 or uint16."""
     # Pillow cuts 16-bit colours to 8 bits, OpenCV keeps them.
     if isinstance(picture, PngImageFile) and data[24] == 16:
         deep: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if deep is None:
             raise ValueError("16-bit data that does not decode")
         return _deep_rgba(deep)
-    return np.asarray(picture.convert("RGBA"), dtype=np.float32) / np.float32(255)
+    return np.asarray(picture.convert("RGBA"))
 
 
-def _deep_rgba(deep: Array) -> Floats:
+def _deep_rgba(deep: Array) -> Array:
     """Order OpenCV's grey, BGR or BGRA (H, W[, C]) uint16 as RGBA."""
-    values = deep.astype(np.float32) / np.float32(np.iinfo(deep.dtype).max)
-    if values.ndim == 2:
-        values = np.repeat(values[..., None], 3, axis=2)
-    opaque = np.ones((*values.shape[:2], 1), np.float32)
-    alpha = values[..., 3:] if values.shape[2] == 4 else opaque
-    return np.concatenate([values[..., 2::-1], alpha], axis=2)
+    if deep.ndim == 2:
+        deep = np.repeat(deep[..., None], 3, axis=2)
+    opaque = np.full((*deep.shape[:2], 1), np.iinfo(deep.dtype).max, deep.dtype)
+    alpha = deep[..., 3:] if deep.shape[2] == 4 else opaque
+    return np.concatenate([deep[..., 2::-1], alpha], axis=2)
+
+
+def _floats(values: Array) -> Floats:
+    """Scale unsigned integers to [0, 1]; read-only, so that nobody has to copy them again."""
+    scaled: Floats = np.divide(values, np.iinfo(values.dtype).max, dtype=np.float32, order="C")
+    scaled.flags.writeable = False
+    return scaled
