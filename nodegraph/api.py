@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import workflow
-from .check import Checked, check_workflow
+from . import reading
+from .checking import Checked, check_workflow
 from .errors import NodegraphError, Problem, WorkflowError
 from .journal import Journal, Listener
 from .models import Models
@@ -14,7 +14,8 @@ from .outputs import Written, write_outputs
 from .packages import Packages
 from .record import make_record
 from .runner import Runner, Settings
-from .workflow import Literal, Workflow, near
+from .values import near
+from .workflow import Literal, Workflow
 
 Flow = str | Path | Mapping[str, Any] | Workflow
 
@@ -157,7 +158,7 @@ def with_settings(flow: Workflow, settings: Mapping[str, Literal]) -> Workflow:
 def _read(flow: Flow) -> Workflow:
     if isinstance(flow, Workflow):
         return flow
-    return workflow.from_data(flow) if isinstance(flow, Mapping) else workflow.load(flow)
+    return reading.from_data(flow) if isinstance(flow, Mapping) else reading.load(flow)
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Literal]:

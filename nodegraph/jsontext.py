@@ -10,6 +10,7 @@ from .errors import Problem, WorkflowError
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_DEPTH: Final = 64
+_NAMES: Final = {math.inf: "infinite", -math.inf: "infinite"}
 
 
 def pointer(*parts: str | int) -> str:
@@ -70,8 +71,8 @@ def parse(text: str, place: str) -> Any:
         raise _refusal("not_json", message) from None
     except RecursionError:
         raise _too_deep(place) from None
-    except ValueError as error:
-        raise _refusal("not_json", f"{place}: not JSON: {error}") from None
+    except ValueError:
+        raise _refusal("not_json", f"{place}: an integer of thousands of digits") from None
     problems = _faults(data, place)
     if problems:
         raise WorkflowError(problems)
@@ -110,7 +111,9 @@ def _faults(data: Any, place: str) -> list[Problem]:
         elif isinstance(value, str):
             _check_text(value, path, place, problems)
         elif isinstance(value, float) and not math.isfinite(value):
-            message = f"{place}: {pointer(*path)} is {value}, which is not a number in JSON"
+            message = (
+                f"{place}: {pointer(*path)} is {_NAMES.get(value, 'NaN')}, not a number; write one"
+            )
             problems.append(Problem("not_finite", pointer(*path), message))
     return sorted(problems, key=lambda problem: problem.pointer)
 

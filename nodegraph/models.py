@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .packages import Places
-from .values import Misfit
-from .workflow import near
+from .values import Misfit, near
 
 Probe = Callable[[Path], dict[str, Any] | None]
 _SUFFIX: Final = ".safetensors"

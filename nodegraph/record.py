@@ -3,12 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .check import Checked
+from .checking import Checked
 from .jsontext import is_table
 from .manifest import cache_folder
 from .packages import Packages
@@ -20,13 +19,13 @@ def make_record(
 ) -> dict[str, Any]:
     """Return the flow, its resolved inputs, versions of packages and digests of files."""
     used = {entry.package for entry in flow.nodes.values()}
-    owners = {packages.package(name).distribution for name in used}
+    owners = sorted((packages.package(name) for name in used), key=lambda p: p.distribution)
     return {
         "nodegraph": __version__,
         "flow": flow.raw,
         "inputs": checked.inputs,
         "settings": dict(settings),
-        "packages": {name: _version(name) for name in sorted(owners)},
+        "packages": {owner.distribution: owner.version for owner in owners},
         "files": dict(zip(sorted(checked.files), digests(_in_order(checked.files)), strict=True)),
     }
 
@@ -72,10 +71,3 @@ def _remember(place: Path, known: dict[str, str]) -> None:
         scratch.replace(place)
     except OSError:
         return
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "unknown"

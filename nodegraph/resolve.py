@@ -15,8 +15,8 @@ from .plan import Source, Step
 from .ports import declared_port
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import PortType
-from .values import Misfit, conform, expected
-from .workflow import Declaration, Literal, Workflow, near
+from .values import Misfit, article, conform, expected, near, noun
+from .workflow import Declaration, Literal, Workflow
 
 Fault = Callable[[str, tuple[str | int, ...], str], None]
 
@@ -56,7 +56,7 @@ class Resolver:
         """Find the port classes that declared inputs name, and check the values of the others."""
         for name, declared in self.flow.inputs.items():
             type_ = self.port_type(declared) if declared.type.kind == "port" else declared.type
-            if type_ is None:
+            if type_ is None or type_.kind == "unknown":
                 continue
             self.types[name] = type_
             if name in self.values and type_.kind not in ("port", "file"):
@@ -135,8 +135,8 @@ class Resolver:
         if type_ is None:
             return None  # the declaration itself has been reported
         if not fits(type_, wanted, declared=True):
-            message = f"takes {wanted.label}, but 'inputs.{name}' is declared as {type_.label}"
-            raise Misfit("type_mismatch", f"{message}; give {expected(wanted)}")
+            message = f"takes {noun(wanted)}, but 'inputs.{name}' is declared as {noun(type_)}"
+            raise Misfit("type_mismatch", f"{message}; declare it otherwise")
         if name not in self.values:
             return None  # only a check, or reported
         if type_.kind == "port":
@@ -169,12 +169,12 @@ class Resolver:
         suffixes = self.suffixes[name]
         if not suffixes:
             raise Misfit(
-                "unreadable_type", f"{type_.label} cannot be read from a file; link a node"
+                "unreadable_type", f"{noun(type_)} cannot be read from a file; link a node"
             )
         path = self.path(self.values[name], PortType("file"))
         if path.suffix.lower() not in suffixes:
             listed = ", ".join(suffixes)
-            message = f"{path.name!r} is not a file that {type_.label} is read from; use {listed}"
+            message = f"{path.name!r} is not a file that {noun(type_)} is read from; use {listed}"
             raise Misfit("wrong_file", message)
         if not path.is_file():
             raise Misfit("wrong_file", f"{str(path)!r} is a directory; give a file")
@@ -230,10 +230,9 @@ class Resolver:
             return path
         kinds = held.get("kinds") or [held["kind"]]
         if type_.model not in kinds:
-            message = (
-                f"{path.name!r} holds {' and '.join(kinds)}, not {type_.model}; name another file"
-            )
-            raise Misfit("wrong_model", message)
+            holds = " and ".join(map(article, kinds))
+            message = f"{path.name!r} holds {holds}, not {article(type_.model)}"
+            raise Misfit("wrong_model", f"{message}; name another file")
         if type_.family and held.get("family"):
             node, _, port = place.partition(".")
             found = Family(held["family"], path.name)

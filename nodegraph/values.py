@@ -1,14 +1,17 @@
 """Checks a plain value against a port's type and brings it into the type the node expects."""
 
+import json
 import math
 import re
+from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .jsontext import is_list, is_table
 from .types import PortType
 
-_ARTICLE = {
+_NOUN: Final = {
     "boolean": "true or false",
     "integer": "an integer",
     "number": "a number",
@@ -17,6 +20,24 @@ _ARTICLE = {
     "object": "an object",
     "file": "a path",
 }
+_LIMITS: Final[dict[str, tuple[str, str, Callable[[Any, Any], bool]]]] = {
+    # word: how a port asks for it, what is wrong with a value, whether a value is wrong
+    "minimum": ("of at least {}", "is too small", lambda value, limit: value < limit),
+    "exclusiveMinimum": ("above {}", "is too small", lambda value, limit: value <= limit),
+    "maximum": ("of at most {}", "is too large", lambda value, limit: value > limit),
+    "exclusiveMaximum": ("below {}", "is too large", lambda value, limit: value >= limit),
+    "multipleOf": (
+        "a multiple of {}",
+        "is not a multiple of {}",
+        lambda value, limit: not math.isclose(value / limit, round(value / limit), abs_tol=1e-9),
+    ),
+    "minLength": ("of {} or more characters", "is too short", lambda v, limit: len(v) < limit),
+    "maxLength": ("of {} or fewer characters", "is too long", lambda v, limit: len(v) > limit),
+    "minItems": ("{} or more of them", "is too short", lambda value, limit: len(value) < limit),
+    "maxItems": ("{} or fewer of them", "is too long", lambda value, limit: len(value) > limit),
+    "pattern": ("matching {!r}", "does not match {!r}", lambda v, limit: not re.search(limit, v)),
+}
+_NO: Final = object()
 
 
 class Misfit(ValueError):
@@ -27,19 +48,38 @@ class Misfit(ValueError):
         self.code = code
 
 
+def near(word: str, known: Any) -> str:
+    """Say "; did you mean ...?" when something known is close, else nothing."""
+    close = get_close_matches(word, [each for each in known if isinstance(each, str)], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def article(noun: str) -> str:
+    """Put "a" or "an" before a noun."""
+    return f"an {noun}" if noun[:1].lower() in "aeio" else f"a {noun}"
+
+
+def noun(type_: PortType) -> str:
+    """Say in words what a type is, without its range: "an integer", "a list of images"."""
+    if type_.kind == "list" and type_.item:
+        return f"a list, each item {expected(type_.item)}"
+    if type_.kind == "choice":
+        return "one of " + ", ".join(map(_show, type_.choices))
+    if type_.kind == "port":
+        return article(type_.name)
+    return f"the name or path of {article(type_.model)}" if type_.model else _NOUN[type_.kind]
+
+
 def expected(type_: PortType) -> str:
     """Say in words what a port takes: "an integer from 0 to 255"."""
-    if type_.kind == "choice":
-        words = "one of " + ", ".join(_quote(choice) for choice in type_.choices)
-    elif type_.kind == "port":
-        words = f"a link to {_article(type_.name)}"
-    elif type_.model:
-        words = f"the name or path of {_article(type_.model)}"
-    elif type_.kind == "list" and type_.item:
-        words = f"a list, each item {expected(type_.item)}"
-    else:
-        words = _ARTICLE[type_.kind]
-    return words + _range(type_.limits) + (" or null" if type_.nullable else "")
+    limits = dict(type_.limits)
+    words = [f"a link to {noun(type_)}" if type_.kind == "port" else noun(type_)]
+    if "minimum" in limits and "maximum" in limits:
+        words[0] += f" from {limits.pop('minimum')} to {limits.pop('maximum')}"
+    words += [_LIMITS[word][0].format(limit) for word, limit in limits.items()]
+    if type_.kind != "list" and len(words) > 1:
+        words[:2] = [" ".join(words[:2])]
+    return ", ".join(words) + (" or null" if type_.nullable else "")
 
 
 def conform(value: Any, type_: PortType) -> Any:
@@ -50,33 +90,39 @@ def conform(value: Any, type_: PortType) -> Any:
     """
     if value is None and type_.nullable:
         return None
-    if type_.kind == "list":
-        return _conform_list(value, type_)
     fitted = _fit(value, type_)
     if fitted is _NO:
-        raise Misfit("wrong_type", f"{_show(value)} is not {expected(type_)}")
-    fault = _outside(fitted, type_.limits)
-    if fault:
-        raise Misfit("out_of_range", f"{_show(value)} {fault}; give {expected(type_)}")
+        message = f"{_show(value)} is not {noun(type_)}"
+        right = near(str(value), type_.choices) if type_.kind == "choice" else ""
+        raise Misfit("wrong_type", message + (right or _instead(type_)))
+    for word, limit in type_.limits.items():
+        _, complaint, breaks = _LIMITS[word]
+        if breaks(fitted, limit):
+            message = f"{_show(value)} {complaint.format(limit)}; give {expected(type_)}"
+            raise Misfit("out_of_range", message)
+    if type_.kind == "list" and type_.item:
+        return [conform(item, type_.item) for item in fitted]
     return fitted
 
 
-_NO = object()
+def _instead(type_: PortType) -> str:
+    return f"; give {expected(type_)}" if expected(type_) != noun(type_) else ""
 
 
 def _fit(value: Any, type_: PortType) -> Any:
+    """Return the value in the kind of a type, or `_NO`."""
     kind = type_.kind
-    if kind == "choice":
-        return value if any(_same(value, choice) for choice in type_.choices) else _NO
-    if kind == "boolean":
-        return value if isinstance(value, bool) else _NO
+    fits = {
+        "boolean": isinstance(value, bool),
+        "string": isinstance(value, str),
+        "list": is_list(value),
+        "object": is_table(value),
+        "file": isinstance(value, str | Path) and str(value) != "" and "\0" not in str(value),
+        "choice": any(_same(value, choice) for choice in type_.choices),
+    }
     if kind in ("integer", "number"):
         return _fit_number(value, whole=kind == "integer")
-    if kind == "string":
-        return value if isinstance(value, str) else _NO
-    if kind == "file":
-        return _fit_path(value)
-    return value if kind == "object" and is_table(value) else _NO
+    return value if fits.get(kind) else _NO
 
 
 def _fit_number(value: Any, *, whole: bool) -> Any:
@@ -89,92 +135,14 @@ def _fit_number(value: Any, *, whole: bool) -> Any:
     return value if math.isfinite(value) else _NO
 
 
-def _fit_path(value: Any) -> Any:
-    return value if isinstance(value, str | Path) and str(value) and "\0" not in str(value) else _NO
-
-
-def _conform_list(value: Any, type_: PortType) -> list[Any]:
-    if not is_list(value):
-        raise Misfit("wrong_type", f"{_show(value)} is not {expected(type_)}")
-    items = value
-    fault = _outside(items, type_.limits)
-    if fault:
-        raise Misfit("out_of_range", f"a list of {len(items)} {fault}; give {expected(type_)}")
-    return [conform(item, type_.item) for item in items] if type_.item else items
-
-
 def _same(value: Any, choice: Any) -> bool:
     return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
-def _outside(value: Any, limits: dict[str, Any]) -> str:
-    """Say how a value breaks its limits, or nothing."""
-    for word, limit in limits.items():
-        fault = _breach(value, word, limit)
-        if fault:
-            return fault
-    return ""
-
-
-def _breach(value: Any, word: str, limit: Any) -> str:
-    if word == "pattern":
-        return "" if re.search(limit, value) else f"does not match {limit!r}"
-    if word in ("minLength", "minItems"):
-        return "is too short" if len(value) < limit else ""
-    if word in ("maxLength", "maxItems"):
-        return "is too long" if len(value) > limit else ""
-    if word == "multipleOf":
-        return "" if _is_multiple(value, limit) else f"is not a multiple of {limit:g}"
-    below = value < limit if word == "minimum" else value <= limit
-    above = value > limit if word == "maximum" else value >= limit
-    if word in ("minimum", "exclusiveMinimum"):
-        return "is too small" if below else ""
-    return "is too large" if above else ""
-
-
-def _is_multiple(value: float, step: float) -> bool:
-    times = value / step
-    return abs(times - round(times)) < 1e-9 * max(1.0, abs(times))
-
-
-def _range(limits: dict[str, Any]) -> str:
-    low, high = limits.get("minimum"), limits.get("maximum")
-    over, under = limits.get("exclusiveMinimum"), limits.get("exclusiveMaximum")
-    words = ""
-    if low is not None and high is not None:
-        words += f" from {low} to {high}"
-    elif low is not None:
-        words += f" of at least {low}"
-    elif high is not None:
-        words += f" of at most {high}"
-    if over is not None:
-        words += f" above {over}"
-    if under is not None:
-        words += f" below {under}"
-    return words + _shape(limits)
-
-
-def _shape(limits: dict[str, Any]) -> str:
-    words = f", a multiple of {limits['multipleOf']:g}" if "multipleOf" in limits else ""
-    for end, unit in (("Length", "characters"), ("Items", "items")):
-        if f"min{end}" in limits:
-            words += f", at least {limits[f'min{end}']} {unit}"
-        if f"max{end}" in limits:
-            words += f", at most {limits[f'max{end}']} {unit}"
-    return words + (f", matching {limits['pattern']!r}" if "pattern" in limits else "")
-
-
-def _article(noun: str) -> str:
-    return f"an {noun}" if noun[:1].lower() in "aeio" else f"a {noun}"
-
-
-def _quote(value: Any) -> str:
-    return f"'{value}'" if isinstance(value, str) else str(value)
-
-
 def _show(value: Any) -> str:
-    """Write a value the way JSON does, shortened."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(str(value)) if isinstance(value, Path) else repr(value)
+    """Write a value as JSON does, text in single quotes, shortened."""
+    if isinstance(value, str | Path):
+        text = repr(str(value))
+    else:
+        text = json.dumps(value, default=repr, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"

@@ -10,9 +10,10 @@ from nodegraph.api import Session, with_settings
 from nodegraph.errors import PackageError, Problem, WorkflowError
 from nodegraph.models import Models
 from nodegraph.packages import Packages
+from nodegraph.reading import load
 from nodegraph.types import PortType
 from nodegraph.values import expected
-from nodegraph.workflow import Declaration, Literal, Workflow, load
+from nodegraph.workflow import Declaration, Literal, Workflow
 
 from .arguments import Parser, add_run_flags
 

@@ -5,8 +5,8 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from nodegraph.reading import load
 from nodegraph.runner import Settings
-from nodegraph.workflow import load
 
 from .arguments import Parser, add_run_flags, parser
 from .display import make_display

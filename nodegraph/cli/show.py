@@ -8,9 +8,10 @@ from nodegraph.diagram import mermaid
 from nodegraph.errors import PackageError, Problem, WorkflowError
 from nodegraph.packages import Packages
 from nodegraph.page import node_page
+from nodegraph.reading import load
 from nodegraph.schema import workflow_schema
 from nodegraph.spec import NodeSpec
-from nodegraph.workflow import load, near
+from nodegraph.values import near
 
 
 def nodes(arguments: argparse.Namespace) -> int:

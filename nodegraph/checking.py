@@ -17,8 +17,8 @@ from .requirements import unmet
 from .resolve import Resolver
 from .spec import InputSpec, NodeSpec
 from .types import PortType
-from .values import Misfit, expected
-from .workflow import Entry, InputRef, Literal, Ref, Several, Value, Workflow, near
+from .values import Misfit, expected, near, noun
+from .workflow import Entry, InputRef, Literal, Ref, Several, Unreadable, Value, Workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Checker:
     def __init__(self, flow: Workflow, packages: Packages, models: Models) -> None:
         self.flow = flow
         self.packages = packages
-        self.problems: list[Problem] = []
+        self.problems = list(flow.problems)
         self.specs: dict[str, NodeSpec] = {}
         self.steps: dict[str, Step] = {}
         self.ends: dict[str, Source] = {}
@@ -80,8 +80,8 @@ class _Checker:
         """Find the specification of every node that has one."""
         for code, where, message in unmet(self.flow.requires):
             self.fault(code, where, message)
-        self.packages.read({entry.package for entry in self.flow.nodes.values()})
-        for entry in self.flow.nodes.values():
+        self.packages.read({entry.package for entry in filter(_has_type, self.flow.nodes.values())})
+        for entry in filter(_has_type, self.flow.nodes.values()):
             path = ("nodes", entry.id, "type")
             try:
                 spec = self.spec(entry, path)
@@ -179,6 +179,8 @@ class _Checker:
             return self.resolver.literal(value, type_, place)
         if isinstance(value, InputRef):
             return self.resolver.input(value.name, type_, place)
+        if isinstance(value, Unreadable):
+            return None
         if isinstance(value, Several):
             if type_.kind != "list" or type_.item is None:
                 raise Misfit("wrong_type", f"a list of links is not {expected(type_)}")
@@ -189,7 +191,7 @@ class _Checker:
             ]
         source, output = self.source(value)
         if output is not None and not fits(output, type_):
-            raise Misfit("type_mismatch", self.mismatch(value, output, type_))
+            raise Misfit("type_mismatch", self.mismatch(value, output, type_, place))
         return source
 
     def source(self, ref: Ref) -> tuple[Source, PortType | None]:
@@ -204,7 +206,9 @@ class _Checker:
         spec = self.specs.get(ref.node)
         if spec is None:
             return Source(ref.node, ref.port or "output"), None
-        listed = ", ".join(spec.outputs) or "none"
+        listed = ", ".join(spec.outputs)
+        if not spec.outputs:
+            raise Misfit("which_output", f"{ref.node!r} is a sink, it has no output; link another")
         if not ref.port and len(spec.outputs) != 1:
             message = (
                 f"{ref.node!r} has the outputs {listed}; write '{ref.node}.port' with one of them"
@@ -216,16 +220,16 @@ class _Checker:
             raise Misfit("dangling_ref", f"node {ref.node!r} has no output {port!r}{help_}")
         return Source(ref.node, port), spec.outputs[port].type
 
-    def mismatch(self, ref: Ref, output: PortType, wanted: PortType) -> str:
+    def mismatch(self, ref: Ref, output: PortType, wanted: PortType, place: str) -> str:
         said = f"{ref.node}.{ref.port}" if ref.port else ref.node
         right = [
             node if len(spec.outputs) == 1 else f"{node}.{port.name}"
             for node, spec in self.specs.items()
             for port in spec.outputs.values()
-            if wanted.kind == "port" and fits(port.type, wanted)
+            if fits(port.type, wanted) and node != place.partition(".")[0]
         ]
         help_ = f"link {' or '.join(right[:3])}" if right else f"give {expected(wanted)}"
-        return f"takes {wanted.label}, but {said!r} gives {output.label}; {help_}"
+        return f"takes {noun(wanted)}, but {said!r} gives {noun(output)}; {help_}"
 
     def dangling(self, value: Value, path: tuple[str | int, ...], place: str) -> None:
         """Look at the links of an input whose type is not known."""
@@ -247,7 +251,8 @@ class _Checker:
             except Misfit as misfit:
                 self.fault(misfit.code, ("outputs", name), f"outputs.{name}: {misfit}")
         sinks = any(spec.sink for spec in self.specs.values())
-        if not self.flow.outputs and not sinks and len(self.specs) == len(self.flow.nodes):
+        known = len(self.specs) == len(self.flow.nodes) and not self.flow.problems
+        if known and not self.flow.outputs and not sinks:
             message = "outputs: there are none and no node is a sink; add an output"
             self.fault("nothing_to_do", ("outputs",), message)
 
@@ -294,3 +299,7 @@ class _Checker:
         plan = make_plan(steps, self.ends)
         files, inputs = self.resolver.files, self.resolver.shown()
         return Checked((), tuple(notes), plan, inputs, files)
+
+
+def _has_type(entry: Entry) -> bool:
+    return entry.package != ""

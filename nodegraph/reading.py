@@ -1,0 +1,256 @@
+"""Reads a workflow file, and says everything in it that is not in form."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from . import jsontext
+from .errors import Problem
+from .jsontext import is_list, is_table, pointer
+from .types import LIMITS, PortType
+from .values import near
+from .workflow import (
+    VERSION,
+    Declaration,
+    Entry,
+    InputRef,
+    Literal,
+    Ref,
+    Several,
+    Unreadable,
+    Value,
+    Workflow,
+)
+
+_ID: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_REF: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\.([A-Za-z_][A-Za-z0-9_]*))?\Z")
+_TYPE: Final = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_]\w*)(?:@([1-9][0-9]{0,8}))?\Z", re.ASCII)
+_KINDS: Final = {
+    "boolean": "boolean",
+    "integer": "integer",
+    "number": "number",
+    "string": "string",
+    "array": "list",
+    "object": "object",
+    "file": "file",
+}
+_TOP: Final = (
+    "nodegraph", "title", "description", "requires", "inputs", "nodes", "outputs", "ui", "$schema",
+)  # fmt: skip
+_NODE: Final = ("type", "inputs", "title", "description", "ui")
+_LATER: Final = ("flow", "map", "when")
+_INPUT: Final = ("type", "default", "title", "description", "enum", *LIMITS)
+
+Path_ = tuple[str | int, ...]
+
+
+def load(path: str | Path) -> Workflow:
+    """Read a workflow file.
+
+    Raises:
+        WorkflowError: it cannot be read, or is not strict JSON.
+    """
+    path = Path(path)
+    data = jsontext.parse(jsontext.read_text(path), path.name)
+    return from_data(data, name=path.stem, base=path.absolute().parent)
+
+
+def from_data(data: Any, *, name: str = "workflow", base: Path | None = None) -> Workflow:
+    """Read a workflow from parsed JSON; its relative paths start at `base`."""
+    return _Reader(base or Path.cwd()).workflow(data, name)
+
+
+class _Reader:
+    """Collects problems while it reads, so that all are told at once."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.problems: list[Problem] = []
+
+    def fault(self, code: str, path: Path_, message: str) -> None:
+        self.problems.append(Problem(code, pointer(*path), message))
+
+    def workflow(self, data: Any, name: str) -> Workflow:
+        top = self.table(data, (), "the workflow")
+        if is_table(data):
+            self.head(top)
+        inputs = dict(self.declarations(top.get("inputs", {})))
+        nodes = dict(self.entries(top.get("nodes", {})))
+        outputs = dict(self.outputs(top.get("outputs", {})))
+        title = self.text(top, "title", (), "the workflow")
+        requires = self.table(top.get("requires", {}), ("requires",), "requires")
+        ranges = {key: self.text(requires, key, ("requires",), "requires") for key in requires}
+        problems = tuple(self.problems)
+        return Workflow(name, self.base, title, ranges, inputs, nodes, outputs, top, problems)
+
+    def head(self, top: dict[str, Any]) -> None:
+        """Look at the version of the format, the keys, and whether there are nodes."""
+        version = top.get("nodegraph")
+        if isinstance(version, bool) or version != VERSION:
+            said = f"format {version!r} is not known here; this version reads {VERSION}"
+            lacking = f'the version of the format is missing; add "nodegraph": {VERSION}'
+            message = f"nodegraph: {said if 'nodegraph' in top else lacking}"
+            self.fault("bad_version", ("nodegraph",), message)
+        self.known_keys(top, _TOP, (), "the workflow")
+        if top.get("nodes", {}) == {}:
+            self.fault("no_nodes", ("nodes",), "nodes: there are none; add at least one node")
+
+    # Declared inputs
+
+    def declarations(self, data: Any) -> Iterator[tuple[str, Declaration]]:
+        for name, table in self.named(data, "inputs"):
+            path, place = ("inputs", name), f"inputs.{name}"
+            self.known_keys(table, _INPUT, path, place)
+            kind = self.text(table, "type", path, place)
+            if not kind:
+                known = ", ".join(_KINDS)
+                message = f"{place}: has no type; give one of {known} or a port type"
+                self.fault("bad_declaration", (*path, "type"), message)
+            about = self.text(table, "description", path, place)
+            default = Literal(table["default"], self.base) if "default" in table else None
+            type_ = self.declared_type(kind, table, path, place)
+            yield name, Declaration(name, type_, about, default)
+
+    def declared_type(self, kind: str, table: dict[str, Any], path: Path_, place: str) -> PortType:
+        nullable = "default" in table and table["default"] is None
+        limits: dict[str, Any] = {}
+        for word in (*LIMITS, "enum"):
+            if word in table and not _is_limit(word, table[word]):
+                message = f"{place}.{word}: {table[word]!r} cannot be used here"
+                self.fault("bad_declaration", (*path, word), message)
+            elif word in table:
+                limits[word] = table[word]
+        choices = limits.pop("enum", ())
+        if choices:
+            return PortType("choice", nullable, choices=tuple(choices))
+        if kind in _KINDS:
+            return PortType(_KINDS[kind], nullable, limits)
+        return PortType("port" if kind else "unknown", nullable, name=kind)
+
+    # Nodes
+
+    def entries(self, data: Any) -> Iterator[tuple[str, Entry]]:
+        for name, table in self.named(data, "nodes"):
+            path = ("nodes", name)
+            if name == "inputs":
+                self.fault("bad_id", path, "nodes: the id 'inputs' is reserved; choose another")
+            self.known_keys(table, (*_NODE, *_LATER), path, name)
+            later = [key for key in _LATER if key in table]
+            for key in later:
+                message = f"{name}: {key!r} is not supported by this version of nodegraph yet"
+                self.fault("unsupported", (*path, key), f"{message}; remove it")
+            match = _TYPE.match(str(table.get("type", "")))
+            if match is None and not later:
+                said = repr(table["type"]) if "type" in table else "missing"
+                message = f"{name}: type is {said}; write 'package.function', such as 'image.load'"
+                self.fault("bad_type", (*path, "type"), message)
+            package, function, version = match.groups() if match else ("", "", None)
+            values = self.table(table.get("inputs", {}), (*path, "inputs"), f"{name}.inputs")
+            inputs = {
+                port: self.value(value, (*path, "inputs", port), f"{name}.{port}")
+                for port, value in values.items()
+            }
+            yield name, Entry(name, package, function, int(version) if version else None, inputs)
+
+    def value(self, data: Any, path: Path_, place: str) -> Value:
+        if is_list(data) and any(is_table(item) and "ref" in item for item in data):
+            items = enumerate(data)
+            return Several(tuple(self.value(v, (*path, i), f"{place}[{i}]") for i, v in items))
+        if is_table(data) and "ref" in data:
+            return self.ref(data, path, place)
+        if is_table(data) and set(data) == {"literal"}:
+            return Literal(data["literal"], self.base)
+        return Literal(data, self.base)
+
+    def ref(self, table: dict[str, Any], path: Path_, place: str) -> Value:
+        target = table["ref"]
+        match = _REF.match(target) if isinstance(target, str) else None
+        if len(table) > 1:
+            extra = ", ".join(repr(key) for key in table if key != "ref")
+            help_ = 'for a plain object write {"literal": ...}'
+            self.fault("bad_ref", path, f"{place}: a link has only 'ref', not {extra}; {help_}")
+        elif match is None:
+            help_ = "write 'node', 'node.port' or 'inputs.name'"
+            self.fault("bad_ref", path, f"{place}: {target!r} is not a link; {help_}")
+        else:
+            node, port = match.group(1), match.group(2) or ""
+            return InputRef(port) if node == "inputs" and port else Ref(node, port)
+        return Unreadable()
+
+    def outputs(self, data: Any) -> Iterator[tuple[str, Ref]]:
+        for name, item in self.table(data, ("outputs",), "outputs").items():
+            path, place = ("outputs", name), f"outputs.{name}"
+            if not self.identifier(name, path, "outputs"):
+                continue
+            value = self.value(item, path, place)
+            if isinstance(value, Ref):
+                yield name, value
+            elif not isinstance(value, Unreadable):
+                message = f'{place}: not a node\'s output; write {{"ref": "node"}}'
+                self.fault("bad_output", path, message)
+
+    # Forms
+
+    def named(self, data: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the objects of an object by their ids."""
+        for name, item in self.table(data, (place,), place).items():
+            if self.identifier(name, (place, name), place):
+                table = self.table(item, (place, name), f"{place}.{name}")
+                if is_table(item):
+                    yield name, table
+
+    def table(self, data: Any, path: Path_, place: str) -> dict[str, Any]:
+        if is_table(data):
+            return data
+        self.fault("not_an_object", path, f"{place}: is {_kind(data)}; write an object {{...}}")
+        return {}
+
+    def text(self, table: dict[str, Any], key: str, path: Path_, place: str) -> str:
+        data = table.get(key, "")
+        if isinstance(data, str):
+            return data
+        message = f"{place}: {key!r} is {_kind(data)}; write a string"
+        self.fault("not_a_string", (*path, key), message)
+        return ""
+
+    def identifier(self, name: str, path: Path_, place: str) -> bool:
+        if _ID.match(name):
+            return True
+        message = f"{place}: {name!r} is not an id; use letters, digits and _, no digit first"
+        self.fault("bad_id", path, message)
+        return False
+
+    def known_keys(
+        self, table: Mapping[str, Any], known: tuple[str, ...], path: Path_, place: str
+    ) -> None:
+        for key in table:
+            if key not in known:
+                help_ = near(key, known) or f"; known are {', '.join(known)}"
+                self.fault("unknown_key", (*path, key), f"{place}: unknown key {key!r}{help_}")
+
+
+def _is_limit(word: str, value: Any) -> bool:
+    """Say whether a value can stand after a word such as `minimum` or `pattern`."""
+    if word == "enum":
+        return is_list(value) and bool(value)
+    if word == "pattern":
+        return isinstance(value, str) and _is_pattern(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if word.endswith(("Length", "Items")):
+        return isinstance(value, int) and value >= 0
+    return word != "multipleOf" or value > 0
+
+
+def _is_pattern(value: str) -> bool:
+    try:
+        re.compile(value)
+    except re.error:
+        return False
+    return True
+
+
+def _kind(data: Any) -> str:
+    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "a boolean"}
+    return "null" if data is None else names.get(type(data).__name__, "a number")

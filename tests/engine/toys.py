@@ -1,0 +1,207 @@
+"""Toy nodes: small enough to read at a glance, wide enough for everything an engine test needs."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from nodegraph import Codec, Context, Destination, Family, ModelFile, node, port
+
+
+class ToyCodec(Codec["Toy"]):
+    """Toys are text files."""
+
+    suffixes = (".toy",)
+
+    @staticmethod
+    def read(path: Path) -> "Toy":
+        return Toy(path.read_text().strip())
+
+    @staticmethod
+    def write(value: "Toy", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
+        path = stem.with_name(stem.name + ".toy")
+        path.write_text(value.name + "\n")
+        stem.with_name(stem.name + ".record.json").write_text(json.dumps(record))
+        return [path, stem.with_name(stem.name + ".record.json")]
+
+    @staticmethod
+    def size(value: "Toy") -> int:
+        return len(value.name)
+
+    @staticmethod
+    def digest(value: "Toy") -> str:
+        return hashlib.sha256(value.name.encode()).hexdigest()
+
+    @staticmethod
+    def describe(value: "Toy") -> str:
+        return f"toy {value.name}"
+
+
+@port(codec=ToyCodec)
+@dataclass(frozen=True)
+class Toy:
+    """Something that has a name."""
+
+    name: str
+
+
+@port
+@dataclass(frozen=True)
+class Model:
+    """A model of some family, which cannot be written to a file."""
+
+    file: str
+
+
+@port
+@dataclass(frozen=True)
+class Control:
+    """A control of some family."""
+
+    file: str
+
+
+class Pair(NamedTuple):
+    """Two outputs."""
+
+    first: Toy
+    second: Toy
+
+
+@node
+def number(*, value: Annotated[int, Field(ge=0, le=100)] = 7) -> int:
+    """Give a number."""
+    return value
+
+
+@node
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@node
+def scale(x: float, *, factor: Annotated[float, Field(gt=0, lt=10)] = 2.0) -> float:
+    """Multiply a number.
+
+    Args:
+        x: what is multiplied.
+    """
+    return x * factor
+
+
+@node
+def toy(*, name: Annotated[str, Field(min_length=1, pattern="^[a-z]+$")] = "bear") -> Toy:
+    """Make a toy."""
+    return Toy(name)
+
+
+@node(version=2)
+def paint(toy: Toy, *, colour: Literal["red", "green", "blue"] = "red", shiny: bool = False) -> Toy:
+    """Paint a toy."""
+    return Toy(f"{'shiny ' if shiny else ''}{colour} {toy.name}")
+
+
+@node
+def pair(first: Toy, second: Toy) -> Pair:
+    """Give two toys back."""
+    return Pair(first, second)
+
+
+@node
+def row(toys: Annotated[list[Toy], Field(min_length=1)]) -> str:
+    """Name several toys."""
+    return ", ".join(toy.name for toy in toys)
+
+
+@node
+def everything(
+    *,
+    flag: bool = True,
+    whole: Annotated[int, Field(ge=8, multiple_of=8)] = 8,
+    real: float | None = None,
+    text: str = "",
+    items: Annotated[list[int], Field(max_length=3)] = [],  # noqa: B006 (a default as JSON has it)
+    table: dict[str, Any] | None = None,
+    file: Path | None = None,
+    to: Annotated[Path, Destination()] | None = None,
+) -> dict[str, Any]:
+    """Give back every setting with the name of its Python type."""
+    given = dict(locals())
+    return {name: [type(value).__name__, str(value)] for name, value in given.items()}
+
+
+@node
+def load_model(
+    file: Annotated[Path, ModelFile("checkpoint", family="F")],
+) -> Annotated[Model, Family("F")]:
+    """Load a model."""
+    return Model(file.name)
+
+
+@node
+def load_control(
+    file: Annotated[Path, ModelFile("controlnet", family="F")],
+) -> Annotated[Control, Family("F")]:
+    """Load a control."""
+    return Control(file.name)
+
+
+@node
+def steer(
+    model: Annotated[Model, Family("F")], control: Annotated[Control, Family("F")]
+) -> Annotated[Model, Family("F")]:
+    """Let a control steer a model."""
+    return Model(f"{model.file}+{control.file}")
+
+
+@node
+def keep(toy: Toy, context: Context, *, name: str = "kept") -> None:
+    """Write a toy into the run's folder."""
+    (context.out / f"{name}.txt").write_text(toy.name)
+
+
+@node
+def count(context: Context, *, steps: int = 3, seconds: float = 0.0) -> int:
+    """Count steps, telling of each."""
+    for step in range(steps):
+        time.sleep(seconds)
+        context.progress(step + 1, steps, f"step {step + 1}")
+    return steps
+
+
+@node
+def where(context: Context) -> dict[str, Any]:
+    """Say what the context holds."""
+    (context.scratch / "note").write_text("x")
+    return {"device": context.device, "dtype": context.dtype, "scratch": str(context.scratch)}
+
+
+@node(device="cpu")
+def where_cpu(context: Context) -> str:
+    """Say on which device a node runs that asks for the CPU."""
+    return context.device
+
+
+@node
+def fail(*, words: str = "no luck") -> int:
+    """Raise an error."""
+    raise RuntimeError(words)
+
+
+@node
+def lie() -> Toy:
+    """Give something else than it says."""
+    return "not a toy"  # type: ignore[return-value]
+
+
+@node
+def shout(*, words: str = "hello") -> str:
+    """Print words, as a careless node does."""
+    print(words)
+    return words
