@@ -10,9 +10,9 @@ from nodegraph_blocks.scene import SHAPES, Scene, Shape, Thing, mirror, sample_s
 from nodegraph_blocks.solids import FIRST_THING, GROUND, SKY, extents, trace
 
 
-def alone(shape: Shape, **changes: float) -> Scene:
+def alone(shape: Shape) -> Scene:
     thing = Thing(shape, "red", "matt", 0.0, 0.0, 1.6, 0.5)
-    scene = replace(sample_scene(0), things=(replace(thing, **changes),))
+    scene = replace(sample_scene(0), things=(thing,))
     return replace(scene, floor="plain", time="noon", camera_height=1.7)
 
 
