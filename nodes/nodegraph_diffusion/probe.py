@@ -114,11 +114,11 @@ def _parse(path: Path, text: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
     if not isinstance(data, dict):
         raise ValueError(f"{path.name}: its header is no JSON object; it is damaged")
     named = cast("dict[str, Any]", data)
-    metadata = named.pop("__metadata__", None) or {}
+    metadata: object = named.pop("__metadata__", None) or {}
     tensors = {name: _entry(path, name, value) for name, value in named.items()}
     if not isinstance(metadata, dict):
         raise ValueError(f"{path.name}: its metadata is no JSON object; it is damaged")
-    texts = cast("dict[str, Any]", metadata)
+    texts = cast("dict[str, object]", metadata)
     return tensors, {key: value for key, value in texts.items() if isinstance(value, str)}
 
 
@@ -143,10 +143,9 @@ def _entry(path: Path, name: str, value: Any) -> Entry:
 
 def _naturals(value: Any) -> tuple[int, ...] | None:
     """Return a list of sizes as a tuple, None for anything else."""
-    items: list[Any] = value if isinstance(value, list) else [None]
-    if all(type(item) is int and 0 <= item < 2**48 for item in items):
-        return tuple(items)
-    return None
+    items = cast("list[object]", value) if isinstance(value, list) else [None]
+    sizes = tuple(item for item in items if type(item) is int and 0 <= item < 2**48)
+    return sizes if len(sizes) == len(items) else None
 
 
 def _check_layout(path: Path, tensors: dict[str, Entry], size: int) -> None:

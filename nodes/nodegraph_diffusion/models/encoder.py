@@ -186,7 +186,7 @@ class UNetEncoder(nn.Module):
     def name_layers(self) -> None:
         """Tell each conditioned layer its path, by which projections and hooks know it."""
         modules: Iterator[tuple[str, nn.Module]] = self.named_modules()  # pyright: ignore[reportUnknownVariableType]
-        for name, module in modules:
+        for name, module in modules:  # pyright: ignore[reportUnknownVariableType]
             if isinstance(module, ResBlock | CrossAttention):
                 module.name = name
 

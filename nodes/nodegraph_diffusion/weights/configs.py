@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -67,7 +67,7 @@ def from_json(kind: type[C], data: object, place: str) -> C:
     """
     if isinstance(data, dict):
         known = {field.name for field in dataclasses.fields(kind)}
-        unknown = [str(name) for name in data if name not in known]
+        unknown = [str(name) for name in cast("dict[object, object]", data) if name not in known]
         if unknown:
             raise WeightsError(
                 f"{place}: its configuration has the unknown entry {unknown[0][:80]!r}; "
@@ -176,8 +176,9 @@ def _heads(widths: tuple[int, ...], data: Mapping[str, Any], place: str) -> dict
     stated = data.get("num_attention_heads") or data.get("attention_head_dim", 8)
     if type(stated) is int and stated > 0:
         return {"heads": stated}
-    heads: list[Any] = stated if isinstance(stated, list) else []
-    if len(heads) == len(widths) and all(type(count) is int and count > 0 for count in heads):
+    listed = cast("list[object]", stated) if isinstance(stated, list) else []
+    heads = [count for count in listed if type(count) is int and count > 0]
+    if len(heads) == len(widths) == len(listed):
         sizes = {width / count for width, count in zip(widths, heads, strict=True)}
         if len(sizes) == 1:
             return {"heads": None, "head_width": int(sizes.pop())}

@@ -84,12 +84,11 @@ def open_tensors(path: Path) -> Tensors:
     """
     with refusing():
         header: Header = read_header(path)
-    read: Callable[[str], Tensor]
     try:
         handle = safe_open(str(path), framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path.name}: cannot be read: {error}") from error
-    read = handle.get_tensor
+    read = cast("Callable[[str], Tensor]", handle.get_tensor)  # pyright: ignore[reportUnknownMemberType]
     return Tensors(path.name, header.shapes, header.metadata, read)
 
 
