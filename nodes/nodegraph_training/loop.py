@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from torch import Tensor, nn
 
+from nodegraph import Cancelled
 from nodegraph_training import checkpoint
 from nodegraph_training.curve import write_curve
 from nodegraph_training.errors import TrainingError
@@ -68,12 +69,12 @@ def train(
         for step in range(begin, end):
             numbers = _step(task, state, executor, step)
             log.write(step + 1, {**numbers, "seconds": clock.lap()})
-            progress(
-                step + 1,
-                settings.steps,
-                f"loss {numbers['loss']:.4f}, {clock.rate(step + 1):.2f} steps/s",
-            )
             done = step + 1
+            try:
+                progress(done, settings.steps, clock.message(done, numbers["loss"]))
+            except Cancelled:
+                checkpoint.save(place, state.saved(done))
+                raise
             if done % settings.save_every == 0 or done == end:
                 checkpoint.save(place, state.saved(done))
             if done % settings.preview_every == 0 or done == end:
@@ -140,5 +141,6 @@ class _Clock:
         self.last, passed = now, now - self.last
         return passed
 
-    def rate(self, step: int) -> float:
-        return (step - self.begin) / max(1e-9, time.monotonic() - self.start)
+    def message(self, step: int, loss: float) -> str:
+        rate = (step - self.begin) / max(1e-9, time.monotonic() - self.start)
+        return f"loss {loss:.4f}, {rate:.2f} steps/s"
