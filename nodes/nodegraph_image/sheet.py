@@ -36,11 +36,20 @@ class Cell:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells side by side, with the lines of the row's own label."""
+
+    cells: Sequence[Cell]
+    lines: tuple[str, ...]
+
+
 @node(device="cpu")
 def grid(
     images: list[Image],
     *,
     labels: list[str] = [],  # noqa: B006 (never changed; a node's defaults are JSON)
+    row_labels: list[str] = [],  # noqa: B006
     columns: Annotated[int, Field(ge=0, le=100)] = 0,
     size: Annotated[int, Field(ge=0, le=4096)] = 0,
     padding: Annotated[int, Field(ge=0, le=256)] = 8,
@@ -48,17 +57,18 @@ def grid(
     background: Colour = "#ffffff",
     text_color: Colour = "#222222",
 ) -> Image:
-    """Put pictures on one contact sheet, row by row, each with its label below.
+    """Put pictures on one contact sheet, row by row, with labels.
 
     The pictures of a batch become cells of their own. Pictures of different sizes keep their
     proportions and are centred in cells of one size.
 
     Raises:
-        ValueError: there are no pictures, or more labels than pictures.
+        ValueError: there are no pictures, or more labels than pictures or rows.
 
     Args:
         images: what to show
-        labels: one text for each picture; long ones wrap, and the last pictures may go without
+        labels: a text below each picture; long ones wrap, and the last pictures may go without
+        row_labels: a text above each row, over its whole width
         columns: pictures in a row; 0 makes the sheet about square
         size: the longer side of every picture in pixels; 0 leaves pictures as they are
         padding: empty pixels around every cell
@@ -69,18 +79,27 @@ def grid(
     pictures = [_sized(pixels, size) for image in images for pixels in image.pixels]
     if not pictures:
         raise ValueError("grid: there are no pictures; give at least one in 'images'")
-    if len(labels) > len(pictures):
-        raise ValueError(
-            f"grid: {len(labels)} labels for {len(pictures)} pictures; give at most one for each"
-        )
+    across = columns or math.ceil(math.sqrt(len(pictures)))
+    down = math.ceil(len(pictures) / across)
+    _refuse_surplus("labels", len(labels), "pictures", len(pictures))
+    _refuse_surplus("row_labels", len(row_labels), "rows", down)
     font = ImageFont.load_default(text_size)
     width = max(picture.width for picture in pictures)
     texts = [*labels, *[""] * (len(pictures) - len(labels))]
     cells = [Cell(x, wrap(text, font, width)) for x, text in zip(pictures, texts, strict=True)]
-    across = columns or math.ceil(math.sqrt(len(cells)))
-    rows = [cells[i : i + across] for i in range(0, len(cells), across)]
+    whole = min(across, len(cells)) * (width + padding) - padding
+    titles = [*row_labels, *[""] * (down - len(row_labels))]
+    rows = [
+        Row(cells[number * across :][:across], wrap(title, font, whole))
+        for number, title in enumerate(titles)
+    ]
     sheet = _drawn(rows, font, Style(padding, text_size, background, text_color))
     return Image(from_bytes(np.asarray(sheet))[None])
+
+
+def _refuse_surplus(port: str, given: int, things: str, there: int) -> None:
+    if given > there:
+        raise ValueError(f"grid: {given} {port} for {there} {things}; give at most one for each")
 
 
 def wrap(text: str, font: Font, width: int) -> tuple[str, ...]:
@@ -118,28 +137,56 @@ def _sized(pixels: Floats, size: int) -> pillow.Image:
     return pillow.fromarray(quantise(pixels))
 
 
-def _drawn(rows: Sequence[Sequence[Cell]], font: Font, style: Style) -> pillow.Image:
-    """Draw the cells; a row is as high as its longest label needs."""
-    width = max(cell.picture.width for row in rows for cell in row)
-    height = max(cell.picture.height for row in rows for cell in row)
-    leading = round(style.text_size * 1.3)
-    labels = [max(len(cell.lines) for cell in row) * leading for row in rows]
-    gaps = [label and label + style.text_size // 3 for label in labels]
-    size = (
-        style.padding + len(rows[0]) * (width + style.padding),
-        style.padding + sum(height + gap + style.padding for gap in gaps),
-    )
-    sheet = pillow.new("RGB", size, ImageColor.getrgb(style.background))
-    pen = ImageDraw.Draw(sheet)
+def _drawn(rows: Sequence[Row], font: Font, style: Style) -> pillow.Image:
+    """Draw the rows below each other, each as high as its pictures and longest label need."""
+    width, height = _cell_size(rows)
+    heights = [
+        _text_height(len(row.lines), style)
+        + height
+        + _text_height(max(len(cell.lines) for cell in row.cells), style)
+        for row in rows
+    ]
+    across = style.padding + len(rows[0].cells) * (width + style.padding)
+    down = style.padding + sum(heights) + len(rows) * style.padding
+    sheet = pillow.new("RGB", (across, down), ImageColor.getrgb(style.background))
+    pen = Pen(sheet, font, style)
     top = style.padding
-    for row, gap in zip(rows, gaps, strict=True):
-        for column, cell in enumerate(row):
+    for row, row_height in zip(rows, heights, strict=True):
+        pen.text(row.lines, (style.padding, top), "la")
+        below = top + _text_height(len(row.lines), style)
+        for column, cell in enumerate(row.cells):
             left = style.padding + column * (width + style.padding)
             spare = (width - cell.picture.width) // 2, (height - cell.picture.height) // 2
-            sheet.paste(cell.picture, (left + spare[0], top + spare[1]))
-            at = (left + width / 2, top + height + style.text_size // 3)
-            for number, line in enumerate(cell.lines):
-                place = (at[0], at[1] + number * leading)
-                pen.text(place, line, style.text_color, font, anchor="ma")
-        top += height + gap + style.padding
+            sheet.paste(cell.picture, (left + spare[0], below + spare[1]))
+            pen.text(cell.lines, (left + width / 2, below + height + style.text_size // 3), "ma")
+        top += row_height + style.padding
     return sheet
+
+
+class Pen:
+    """Writes lines of text on a sheet."""
+
+    def __init__(self, sheet: pillow.Image, font: Font, style: Style) -> None:
+        self._draw = ImageDraw.Draw(sheet)
+        self._font = font
+        self._style = style
+
+    def text(self, lines: Sequence[str], at: tuple[float, float], anchor: str) -> None:
+        """Write lines below each other; `anchor` says where `at` is, as Pillow names it."""
+        for number, line in enumerate(lines):
+            place = (at[0], at[1] + number * _leading(self._style))
+            self._draw.text(place, line, self._style.text_color, self._font, anchor=anchor)
+
+
+def _cell_size(rows: Sequence[Row]) -> tuple[int, int]:
+    pictures = [cell.picture for row in rows for cell in row.cells]
+    return max(p.width for p in pictures), max(p.height for p in pictures)
+
+
+def _leading(style: Style) -> int:
+    return round(style.text_size * 1.3)
+
+
+def _text_height(lines: int, style: Style) -> int:
+    """Return how many pixels some lines need, with a little air; none need none."""
+    return lines * _leading(style) + style.text_size // 3 if lines else 0

@@ -47,6 +47,20 @@ def test_labels_make_room_below_their_row_only() -> None:
     np.testing.assert_array_equal(labelled[0, -12:], bare[0, -12:])
 
 
+def test_row_labels_stand_above_their_row() -> None:
+    sheet = grid([WIDE, WIDE], columns=1, padding=2, row_labels=["", "ab"]).pixels[0]
+    bare = grid([WIDE, WIDE], columns=1, padding=2).pixels[0]
+    np.testing.assert_array_equal(sheet[:14], bare[:14])
+    np.testing.assert_array_equal(sheet[-12:], bare[-12:])
+    assert sheet[14:-12].min() < 0.5  # the letters
+    assert np.all(sheet[14:-12, :2] == 1)
+
+
+def test_more_row_labels_than_rows_is_an_error() -> None:
+    with pytest.raises(ValueError, match="2 row_labels for 1 rows"):
+        grid([WIDE, WIDE], columns=2, row_labels=["a", "b"])
+
+
 def test_labels_wrap_at_spaces() -> None:
     width = int(FONT.getlength("a red sphere"))
     assert wrap("a red sphere left of a cube", FONT, width) == ("a red sphere", "left of a", "cube")
