@@ -54,7 +54,7 @@ def check_workflow(
     for entry in flow.nodes.values():
         checker.node(entry)
     checker.outputs()
-    if not checker.knots():
+    if not checker.knots() and checker.resolver.families:
         checker.families()
     return checker.result()
 
@@ -293,7 +293,8 @@ class _Checker:
         if self.problems:
             return Checked(tuple(self.problems))
         steps = {**self.resolver.reads, **self.steps}
-        idle = [step for step in self.steps if step not in needed(steps, self.ends)]
+        wanted = needed(steps, self.ends)
+        idle = [step for step in self.steps if step not in wanted]
         notes = [f"{step}: no output needs it; it does not run" for step in idle]
         notes += self.resolver.notes()
         plan = make_plan(steps, self.ends)

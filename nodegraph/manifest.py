@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +31,7 @@ class Manifest:
     """The nodes and port types of one package, as plain data."""
 
     data: dict[str, Any]
+    _specs: dict[str, NodeSpec] = field(default_factory=dict[str, NodeSpec])
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -45,7 +46,9 @@ class Manifest:
 
     def spec(self, name: str) -> NodeSpec:
         """Return a node's specification (KeyError when there is none)."""
-        return NodeSpec.from_json(self.data["nodes"][name])
+        if name not in self._specs:
+            self._specs[name] = NodeSpec.from_json(self.data["nodes"][name])
+        return self._specs[name]
 
 
 def cache_folder() -> Path:

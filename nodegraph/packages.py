@@ -102,7 +102,8 @@ class Packages:
         Raises:
             PackageError: the package is broken, or two distributions provide it.
         """
-        self.read([name])
+        if name not in self._manifests:
+            self.read([name])
         manifest = self._manifests[name]
         if isinstance(manifest, PackageError):
             raise manifest

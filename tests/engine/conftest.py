@@ -22,7 +22,7 @@ toys = toys_models
 
 def write_metadata(folder: Path, name: str, entry_points: str, version: str = "1.0") -> None:
     """Write what an installed distribution leaves beside its modules."""
-    info = folder / f"{name}-{version}.dist-info"
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(entry_points)

@@ -1,0 +1,103 @@
+"""Other people's packages: found, kept apart, and harmless to flows that do not use them."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nodegraph
+from nodegraph.packages import Packages
+
+from .conftest import write_metadata
+
+Put = Callable[..., Path]
+
+
+def flow(type_: str) -> dict[str, Any]:
+    """A flow of one node."""
+    return {"nodegraph": 1, "nodes": {"a": {"type": type_}}, "outputs": {"a": {"ref": "a"}}}
+
+
+@pytest.fixture
+def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Put a package of one module on the path, each distribution in a folder of its own."""
+    monkeypatch.setenv("NODEGRAPH_CACHE", str(tmp_path / "cache"))
+
+    def write(name: str, source: str, distribution: str = "") -> Path:
+        folder = tmp_path / (distribution or f"dist-{name}")
+        entry = f"[nodegraph.nodes]\n{name} = {name}_nodes\n"
+        write_metadata(folder, folder.name, entry)
+        module = folder / f"{name}_nodes.py"
+        module.write_text(source)
+        monkeypatch.syspath_prepend(str(folder))
+        return module
+
+    return write
+
+
+GOOD = "from nodegraph import node\n@node\ndef {name}() -> int:\n    'One.'\n    return {value}\n"
+
+
+def test_a_package_is_found_and_runs(put: Put) -> None:
+    put("fine", GOOD.format(name="one", value=1))
+    assert nodegraph.run(flow("fine.one")).a == 1
+    sys.modules.pop("fine_nodes")
+
+
+def test_a_package_that_cannot_be_imported_hurts_only_flows_that_use_it(put: Put) -> None:
+    put("ill", "import nothing_of_this_name")
+    put("rude", "raise SystemExit(3)")
+    put("fine", GOOD.format(name="one", value=1))
+    assert nodegraph.check(flow("fine.one")) == ()
+    (problem,) = nodegraph.check(flow("ill.one"))
+    assert (problem.code, problem.pointer) == ("broken_package", "/nodes/a/type")
+    assert problem.message == (
+        "a: package 'ill' (dist-ill): cannot be imported: ModuleNotFoundError: "
+        "No module named 'nothing_of_this_name'; repair or uninstall it"
+    )
+    (problem,) = nodegraph.check(flow("rude.one"))
+    assert "(dist-rude): cannot be imported: SystemExit: 3" in problem.message
+
+
+def test_two_distributions_of_one_name_are_both_named(put: Put) -> None:
+    put("twin", GOOD.format(name="one", value=1), "dist-a")
+    put("twin", GOOD.format(name="one", value=2), "dist-b")
+    (problem,) = nodegraph.check(flow("twin.one"))
+    assert "package 'twin': provided by dist-" in problem.message
+    assert "dist-a 1.0" in problem.message
+    assert "dist-b 1.0" in problem.message
+    assert nodegraph.check(flow("toys.toy")) == ()
+
+
+def test_the_manifest_is_read_again_when_a_source_changes(put: Put) -> None:
+    module = put("growing", GOOD.format(name="one", value=1))
+    assert Packages.installed().manifest("growing").nodes == ("one",)
+    module.write_text(GOOD.format(name="two", value=2) + "# longer")
+    assert Packages.installed().manifest("growing").nodes == ("two",)
+
+
+def test_a_damaged_manifest_is_built_again(put: Put, tmp_path: Path) -> None:
+    put("mended", GOOD.format(name="one", value=1))
+    Packages.installed().manifest("mended")
+    (kept,) = (tmp_path / "cache" / "manifests").glob("mended-*.json")
+    kept.write_text(kept.read_text()[:50])
+    assert Packages.installed().manifest("mended").nodes == ("one",)
+    assert json.loads(kept.read_text())["package"] == "mended"
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("uncached", GOOD.format(name="one", value=1))
+    (tmp_path / "blocked").write_text("")
+    monkeypatch.setenv("NODEGRAPH_CACHE", str(tmp_path / "blocked" / "cache"))
+    assert Packages.installed().manifest("uncached").nodes == ("one",)
+
+
+def test_checking_imports_neither_the_package_nor_numpy(put: Put) -> None:
+    put("quiet", GOOD.format(name="one", value=1))
+    assert nodegraph.check(flow("quiet.one")) == ()
+    assert "quiet_nodes" not in sys.modules
