@@ -116,10 +116,9 @@ def make_sheet(evaluation: Evaluation) -> Image:
     names += [name for name in rows if name not in names]
     chosen = [rows[name][:SHOWN] for name in names]
     columns = min(SHOWN, len(targets.scenes))
-    labels = [text for name in names for text in [name, *[""] * (columns - 1)]]
     return grid(
         [Image(part.astype(np.float32) / np.float32(255)) for part in chosen],
-        labels=labels,
+        row_labels=names,
         columns=columns,
         padding=4,
         text_size=11,
