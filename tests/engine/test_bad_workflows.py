@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 import nodegraph
+from nodegraph.packages import Packages
 
 BAD = Path(__file__).parent / "bad"
+
 CASES = sorted(path.stem for path in BAD.glob("*.json"))
 
 
 def problems_of(case: str) -> str:
-    """Check a bad workflow; the folder it lies in is written as HERE."""
+    """Check a bad workflow; its folder is written as HERE, the packages as INSTALLED."""
     problems = nodegraph.check(BAD / f"{case}.json")
+    installed = ", ".join(Packages.installed().names)
     lines = [f"{p.code} {p.pointer or '-'}\n  {p.message}\n" for p in problems]
-    return "".join(lines).replace(str(BAD), "HERE")
+    return "".join(lines).replace(str(BAD), "HERE").replace(installed, "INSTALLED")
 
 
 @pytest.mark.parametrize("case", CASES)
