@@ -3,9 +3,9 @@
     python benchmarks/sd15_step.py --dtype bfloat16 --controls 1
 
 Weights are random, since only time is measured. Both run in turn in one process, so that what else
-the machine does hits both. Theirs runs as people run it; `--channels-last` lets it use our layout of the
-convolutions' weights. Needs 7 GB of memory in bfloat16 and 12 GB in float32. What is computed once
-per run (the hint's embedding, keys and values of the text) is printed apart, as "prepare".
+the machine does hits both. Theirs runs as people run it; `--channels-last` gives it our layout of
+the convolutions' weights. Needs 7 GB of memory in bfloat16 and 12 GB in float32. What is computed
+once per run (the hint's embedding, keys and values of the text) is printed apart, as "prepare".
 """
 
 import argparse
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel as TheirControlNet
-from diffusers import UNet2DConditionModel
+from diffusers.models.controlnets.controlnet import ControlNetModel as TheirControlNet
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from nodegraph_diffusion.conditioning import Conditioning
