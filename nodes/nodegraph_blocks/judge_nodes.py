@@ -16,7 +16,7 @@ from nodegraph_blocks.heldout import COUNT, heldout_scenes
 from nodegraph_blocks.judging import make_targets, score
 from nodegraph_blocks.report import Report
 from nodegraph_diffusion import VAE, ControlNet, TextEncoder, UNet
-from nodegraph_image import Image
+from nodegraph_image import Image, load
 from nodegraph_training.settings import Settings
 
 
@@ -80,8 +80,8 @@ def train_annotator(
     targets = make_targets(scenes)
     scores = score(load_annotator(file), targets.pictures, targets, scenes)
     report = Report({"count": len(scenes), "steps": steps}, {"true render": scores})
-    preview = source.pictures(range(min(8, len(source))))
-    return TrainedAnnotator(file, report, Image(preview.astype(np.float32) / np.float32(255)))
+    assert trained.preview is not None  # the loop draws one at the end at the latest
+    return TrainedAnnotator(file, report, load(trained.preview).image)
 
 
 @node
