@@ -57,7 +57,8 @@ class UNetCodec(Codec["UNet"]):
     @staticmethod
     def describe(value: "UNet") -> str:
         """Say family and number of layers."""
-        layers = f", {len(value.layers)} controls" if value.layers else ""
+        count = len(value.layers)
+        layers = f" in {count} layer{'s' if count > 1 else ''}" if count else ""
         return f"{value.family} UNet{layers}"
 
 

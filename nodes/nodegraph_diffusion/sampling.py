@@ -35,11 +35,12 @@ def sample(
 ) -> Latent:
     """Remove noise from a latent step by step, towards one prompt and away from another.
 
-    The noise is drawn on the CPU from `seed`, so that every device starts from the same. `denoise`
-    below 1 keeps that much less of the start: the noise is what the last `steps` of a run of steps
-    / denoise begin with. `cfg` 1 leaves the negative prompt out and takes half the time.
-    `timesteps` says whether the network is told the exact timestep of a noise level or the nearest
-    whole one, as diffusers' multistep solvers do.
+    The noise is drawn on the CPU from `seed`, so that every device starts from the same.
+    `denoise` below 1 keeps something of the latent: it gets less noise, as much as a run of
+    steps / denoise has before its last `steps`, and these are taken. `cfg` says how far to go
+    beyond the positive prompt, away from the negative one; 1 leaves the negative one out and
+    takes half the time. `timesteps` says whether the network is told the exact timestep of a
+    noise level or the nearest whole one, as diffusers' multistep solvers do.
     """
     schedule = make_schedule(scheduler, unet.noise, steps, denoise=denoise, rounding=timesteps)
     _check(unet, latent, positive, negative)
