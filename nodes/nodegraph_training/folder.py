@@ -120,8 +120,7 @@ def _line(folder: Path, number: int, text: str) -> Line:
         raise TrainingError(
             f'{where}: names no picture; write {{"image": "file.png", "text": "..."}}'
         )
-    hint = value.get("hint", {})
-    hints = {"": hint} if isinstance(hint, str) else dict(hint)
+    hints = _hints(where, value.get("hint", {}))
     files = [folder / value["image"], *(folder / name for name in hints.values())]
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
@@ -143,3 +142,14 @@ def _texts(where: str, value: object) -> tuple[str, ...]:
             f'{where}: "text" is neither a text nor a list of texts; write "text": "a red cube"'
         )
     return tuple(str(text) for text in listed)
+
+
+def _hints(where: str, value: object) -> dict[str, str]:
+    if isinstance(value, str):
+        return {"": value}
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value.values()):
+        return {str(kind): name for kind, name in value.items()}
+    raise TrainingError(
+        f'{where}: "hint" is neither a path nor an object from kinds to paths; '
+        'write "hint": "a_hint.png"'
+    )

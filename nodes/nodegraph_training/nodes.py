@@ -204,6 +204,7 @@ def train_controlnet(
     workers: Workers = 1,
     hint_widths: Annotated[list[int], Field(min_length=4, max_length=4)] = [16, 24, 32, 48],  # noqa: B006
     empty: Annotated[float, Field(ge=0, le=1)] = 0.3,
+    latents: Annotated[Path | None, Destination()] = None,
     every: Every = 250,
     stop: Stop = None,
 ) -> TrainedControlNet:
@@ -211,7 +212,8 @@ def train_controlnet(
 
     The copy starts with zero convolutions, so that at first it changes nothing; the UNet, the
     text encoder and the VAE are not changed at all. `empty` is the share of captions left out.
-    The same command goes on where a run stopped.
+    `latents` is a file that runs on the same pictures share; without it each has its own. The same
+    command goes on where a run stopped.
     """
     if unet.layers:
         raise TrainingError(
@@ -237,6 +239,7 @@ def train_controlnet(
         (unet.model, text_encoder.model, vae.model),
         settings,
         folder,
+        latents=latents,
         hint_widths=(first, second, third, fourth),
         empty=empty,
         progress=context.progress,

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
 from nodegraph_diffusion.models.controlnet import ControlNetModel
@@ -16,12 +13,12 @@ from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
 from nodegraph_diffusion.tokens import tokenizer
 from nodegraph_training.control import ControlTask, check_kind
 from nodegraph_training.dataset import PictureSource
+from nodegraph_training.latents import encode_all, scale_factor
 from nodegraph_training.loop import Progress, Trained, silent, train
-from nodegraph_training.parallel import pool, single_threaded
 from nodegraph_training.settings import Settings
-from nodegraph_training.state import compute_copy, computing_dtype
+from nodegraph_training.state import computing_dtype
 from nodegraph_training.text_to_image import TextToImage, TextToImageTask
-from nodegraph_training.vae import VAETask, to_tensor
+from nodegraph_training.vae import VAETask
 from nodegraph_training.words import vocabulary
 
 
@@ -53,53 +50,6 @@ def train_vae(
     assert isinstance(vae, AutoencoderKL)
     vae.config = replace(config, scale_factor=scale_factor(vae, source))
     return vae, done
-
-
-@torch.no_grad()
-def scale_factor(vae: AutoencoderKL, source: PictureSource, sample: int = 256) -> float:
-    """Return what brings latents of some of the pictures to a standard deviation of 1.
-
-    Source: arXiv 2112.10752, appendix D.1.
-    """
-    chosen = np.linspace(0, len(source) - 1, min(sample, len(source))).astype(np.int64)
-    parts = [
-        vae.encode(to_tensor(source.pictures(part)))[0]
-        for part in np.array_split(chosen, -(-len(chosen) // 16))
-    ]
-    return 1.0 / float(torch.cat(parts).std())
-
-
-@torch.no_grad()
-def encode_all(
-    vae: AutoencoderKL,
-    source: PictureSource,
-    place: Path,
-    *,
-    settings: Settings,
-    batch: int = 32,
-    progress: Progress = silent,
-) -> Tensor:
-    """Return the scaled latents (N, C, h, w) float16, computed once and kept in `place`."""
-    if place.exists():
-        return load_file(place)["mean"]
-    dtype, count = computing_dtype(settings, "cpu"), len(source)
-    fast = compute_copy(vae, dtype)
-
-    @torch.no_grad()  # holds for one thread only
-    def encode(start: int) -> Tensor:
-        x = to_tensor(source.pictures(np.arange(start, min(start + batch, count))))
-        mean = fast.encode(x.to(dtype).contiguous(memory_format=torch.channels_last))[0]
-        return (mean.float() * vae.config.scale_factor).half().contiguous()
-
-    means: list[Tensor] = []
-    with single_threaded(settings.workers), pool(settings.workers) as executor:
-        for part in executor.map(encode, range(0, count, batch)):
-            means.append(part)
-            progress(min(len(means) * batch, count), count, "encoding pictures")
-    fresh = place.with_suffix(".partial")
-    save_file({"mean": torch.cat(means)}, fresh)
-    fresh.replace(place)
-    return torch.cat(means)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from nodegraph_training.dataset import Indices, Pictures
 from nodegraph_training.settings import Settings
 from nodegraph_training.task import Batch
 
-VAE = VAEConfig(widths=(8, 8), blocks=1, norm_groups=4)
+VAE = VAEConfig(widths=(8, 8, 8, 8), blocks=1, norm_groups=4)
 UNET = UNetConfig(
     widths=(16, 16),
     transformers=(0, 1),
