@@ -1,80 +1,24 @@
-"""A package of somebody else: a wheel that is installed, found, checked and run."""
+"""A package of somebody else, as docs/packages.md tells: built, installed, found, checked, run."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from textwrap import dedent
 
 import numpy as np
 import pytest
 from PIL import Image as pillow
 
-PROJECT = """
-    [build-system]
-    requires = ["hatchling"]
-    build-backend = "hatchling.build"
-
-    [project]
-    name = "picture-frames"
-    version = "2.1"
-    dependencies = ["nodegraph>=0.1"]
-
-    [project.entry-points."nodegraph.nodes"]
-    frames = "picture_frames"
-"""
-
-PACKAGE = '''
-    """Frames around pictures, by a stranger."""
-
-    from dataclasses import dataclass
-    from typing import Annotated
-
-    import numpy as np
-    from pydantic import Field
-
-    from nodegraph import node, port
-    from nodegraph_image import Image
+PAGE = (Path(__file__).parents[2] / "docs" / "packages.md").read_text()
 
 
-    @port
-    @dataclass(frozen=True)
-    class Wood:
-        """What a frame is made of."""
-
-        red: float
-
-
-    @node
-    def oak(*, red: Annotated[float, Field(ge=0, le=1)] = 0.5) -> Wood:
-        """Choose oak."""
-        return Wood(red)
-
-
-    @node
-    def frame(image: Image, wood: Wood, *, width: Annotated[int, Field(ge=1, le=99)] = 2) -> Image:
-        """Put a wooden frame around every picture."""
-        sides = ((0, 0), (width, width), (width, width), (0, 0))
-        pixels = np.pad(image.pixels, sides)
-        inside = np.pad(np.ones_like(image.pixels), sides)
-        return Image(np.where(inside == 1, pixels, np.float32([wood.red, 0, 0])))
-'''
-
-FLOW = {
-    "nodegraph": 1,
-    "inputs": {"photo": {"type": "image", "default": "photo.png"}},
-    "nodes": {
-        "negative": {"type": "image.invert", "inputs": {"image": {"ref": "inputs.photo"}}},
-        "wood": {"type": "frames.oak", "inputs": {"red": 1.0}},
-        "framed": {
-            "type": "frames.frame",
-            "inputs": {"image": {"ref": "negative"}, "wood": {"ref": "wood"}, "width": 3},
-        },
-    },
-    "outputs": {"image": {"ref": "framed"}},
-}
+def block(language: str) -> str:
+    """Return the one block of a language on the page that tells how to write a package."""
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    return str(text)
 
 
 class Elsewhere:
@@ -91,7 +35,7 @@ class Elsewhere:
 
     def call(self, *words: str, expect: int = 0) -> str:
         """Run a command there and return what it said."""
-        environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(self.folder / "cache")}
+        environment = {name: os.environ[name] for name in ("PATH", "XDG_CACHE_HOME")}
         done = subprocess.run(
             words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
         )
@@ -106,7 +50,7 @@ class Elsewhere:
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     place = Elsewhere(tmp_path_factory.mktemp("elsewhere"))
-    (place.folder / "flow.json").write_text(json.dumps(FLOW))
+    (place.folder / "flow.json").write_text(block("json"))
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     pillow.fromarray(pixels).save(place.folder / "photo.png")
     return place
@@ -116,8 +60,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
 def installed(elsewhere: Elsewhere) -> Elsewhere:
     source = elsewhere.folder / "source"
     (source / "picture_frames").mkdir(parents=True)
-    (source / "pyproject.toml").write_text(dedent(PROJECT))
-    (source / "picture_frames" / "__init__.py").write_text(dedent(PACKAGE))
+    (source / "pyproject.toml").write_text(block("toml"))
+    (source / "picture_frames" / "__init__.py").write_text(block("python"))
     wheels = str(elsewhere.folder / "wheels")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     offline = ("--no-deps", "--no-index")
