@@ -1,6 +1,7 @@
 """`sd15_canny.json`, the flow for real files, on files that have all but the training."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,13 @@ def test_check_says_which_files_are_missing(tmp_path: Path) -> None:
 def test_it_runs_with_full_size_random_weights(tmp_path: Path) -> None:
     write_random(tmp_path / "v1-5-pruned-emaonly.safetensors", checkpoint_shapes(), seed=0)
     write_random(tmp_path / "control_v11p_sd15_canny.safetensors", controlnet_shapes(), seed=1)
-    small = {"width": 128, "height": 128, "steps": 2, "models": [tmp_path], "dtype": "bfloat16"}
+    small: dict[str, Any] = {
+        "width": 128,
+        "height": 128,
+        "steps": 2,
+        "models": [tmp_path],
+        "dtype": "bfloat16",
+    }
     guided = nodegraph.run(FLOW, out=tmp_path / "a", **small)["image"]
     free = nodegraph.run(FLOW, out=tmp_path / "b", strength=0.0, **small)["image"]
     assert guided.pixels.shape == (1, 128, 128, 3)
