@@ -1,0 +1,76 @@
+"""The training flows, run as they are shipped but for a few steps on a few pictures."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nodegraph
+from nodegraph_diffusion.weights import load_checkpoint_file, load_controlnet_file
+from nodegraph_training.errors import TrainingError
+from nodegraph_training.log import read
+
+FLOWS = Path(__file__).parents[2] / "workflows"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def run(flow: str, out: Path, **inputs: Any) -> nodegraph.Outputs:
+    return nodegraph.run(FLOWS / flow, out=out, **inputs)
+
+
+def test_the_shipped_example_trains_stops_and_goes_on(tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("folder", "run")} | {
+        "file": tmp_path / "my.safetensors"
+    }
+    run("train_controlnet.json", tmp_path, **places, pictures=4, stop=2)
+    first = places["file"].read_bytes()
+    outputs = run("train_controlnet.json", tmp_path, **places, pictures=4, stop=3)
+    assert [line["step"] for line in read(tmp_path / "run" / "log.jsonl")] == [1, 2, 3]
+    assert places["file"].read_bytes() != first
+    model = load_controlnet_file(places["file"], torch.float32, CPU)
+    assert any(bool(zero[0].weight.any()) for zero in model.zero_convs)  # type: ignore[index]
+    assert outputs["samples"].pixels.shape[2] == 8 * 128
+
+
+def test_the_five_steps_make_a_model_from_nothing(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"data": tmp_path / "data", "scenes": 3}
+    run("training/1_data.json", tmp_path, **shared)
+    vae = {"vae": tmp_path / "vae", "vae_steps": 2}
+    run("training/2_vae.json", tmp_path, **shared, **vae, workers=1)
+    model = tmp_path / "model.safetensors"
+    unet = {"unet": tmp_path / "unet", "steps": 2, "file": model, "prompts": ["a red cube"]}
+    run("training/3_unet.json", tmp_path, **shared, **vae, **unet, workers=1)
+    trained, _, _ = load_checkpoint_file(model, torch.float32, CPU)
+    assert trained.config.prediction == "v"
+    for kind, flow in (("canny", "4_canny"), ("depth", "5_depth")):
+        places = {"run": tmp_path / kind, "file": tmp_path / f"{kind}.safetensors"}
+        latents = tmp_path / "latents.safetensors"
+        run(
+            f"training/{flow}.json",
+            tmp_path,
+            **shared,
+            **places,
+            model=model,
+            latents=latents,
+            steps=1,
+        )
+        control = load_controlnet_file(places["file"], torch.float32, CPU)
+        assert control.config.widths == trained.config.widths
+
+
+def test_a_folder_of_ones_own_pictures_trains(tmp_path: Path) -> None:
+    flow = json.loads((FLOWS / "train_controlnet.json").read_text())
+    del flow["nodes"]["render"], flow["inputs"]["folder"], flow["inputs"]["pictures"]
+    flow["nodes"]["data"] = {"type": "training.folder", "inputs": {"folder": str(tmp_path)}}
+    with pytest.raises((TrainingError, nodegraph.NodeError), match=r"there is no data.jsonl"):
+        nodegraph.run(flow, out=tmp_path, run=tmp_path / "run", file=tmp_path / "f", stop=1)
