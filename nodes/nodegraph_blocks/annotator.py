@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from nodegraph_blocks.scene import COLOURS, SHAPES, Colour, Shape
@@ -79,7 +80,14 @@ class Reading:
 
 @torch.inference_mode()
 def read_pictures(annotator: Annotator, pictures: Bytes, *, batch: int = 50) -> list[Reading]:
-    """Read pictures `(N, H, W, 3) uint8` RGB."""
+    """Read pictures `(N, H, W, 3) uint8` RGB whose sides are multiples of 16.
+
+    Raises:
+        ValueError: other sides.
+    """
+    height, width = pictures.shape[1:3]
+    if height % 16 or width % 16:
+        raise ValueError(f"judge: {width} x {height} pixels; give sides that are multiples of 16")
     readings: list[Reading] = []
     for start in range(0, len(pictures), batch):
         part = np.ascontiguousarray(pictures[start : start + batch])
@@ -92,12 +100,17 @@ def load_annotator(path: Path) -> Annotator:
     """Load weights that `save_annotator` wrote, as float32.
 
     Raises:
-        RuntimeError: the file holds other tensors.
+        ValueError: the file is missing, damaged or holds other tensors.
     """
     annotator = Annotator()
-    # Its types leave open what a PathLike is of.
-    tensors = safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
-    annotator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    try:
+        # Its types leave open what a PathLike is of.
+        tensors = safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
+        annotator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: these are not the judge's weights; give what blocks.train_annotator wrote"
+        ) from error
     return annotator.requires_grad_(False).eval()
 
 

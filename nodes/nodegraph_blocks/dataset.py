@@ -153,8 +153,11 @@ def _work(folder: Path, starts: Sequence[int], processes: int) -> Iterator[int]:
             pool.submit(_render_chunk, folder, start, scenes[start : start + CHUNK])
             for start in starts
         ]
-        for job in as_completed(jobs):
-            yield job.result()
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:  # a cancelled run does not wait for what has not begun
+            pool.shutdown(cancel_futures=True)
 
 
 def _render_chunk(folder: Path, start: int, scenes: Sequence[Scene]) -> int:

@@ -110,6 +110,20 @@ def test_a_few_steps_of_training_lower_the_loss(data: BlocksDataset, tmp_path: P
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.parametrize("content", [None, b"", b"not a model", b"\xff" * 100])
+def test_files_that_hold_no_judge_are_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "judge.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match="not the judge's weights"):
+        load_annotator(path)
+
+
+def test_pictures_of_odd_sides_are_refused() -> None:
+    with pytest.raises(ValueError, match="100 x 128 pixels; give sides"):
+        read_pictures(Annotator(), np.zeros((1, 128, 100, 3), np.uint8))
+
+
 def test_saved_weights_read_alike(data: BlocksDataset, tmp_path: Path) -> None:
     annotator = Annotator().half().float().eval()
     save_annotator(annotator, tmp_path / "judge.safetensors")

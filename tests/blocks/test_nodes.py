@@ -57,7 +57,7 @@ def test_the_flow_annotator_trains_and_reports(tmp_path: Path) -> None:
         file=str(tmp_path / "judge.safetensors"),
         scenes=4,
         steps=1,
-        settings={"train.batch": 2, "data.processes": 1},
+        settings={"train.batch": 2, "train.count": 4, "data.processes": 1},
     )
     assert 0 <= outputs["report"].rows["true render"]["shape"] <= 1
     assert load_annotator(tmp_path / "judge.safetensors")
