@@ -8,7 +8,6 @@ from typing import Any
 
 from .errors import PackageError, Problem
 from .families import Family, agree, letter
-from .jsontext import pointer
 from .links import fits
 from .models import Models
 from .packages import Packages
@@ -72,7 +71,7 @@ class _Checker:
         self.resolver = Resolver(flow, packages, models, self.fault)
 
     def fault(self, code: str, path: tuple[str | int, ...], message: str) -> None:
-        self.problems.append(Problem(code, pointer(*path), message))
+        self.problems.append(Problem.at(code, path, message))
 
     # Node types
 

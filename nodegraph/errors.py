@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+LONGEST: Final = 800
+"""Characters of a message; a workflow may hold megabytes of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +16,13 @@ class Problem:
     pointer: str
     message: str
 
-    def __str__(self) -> str:
-        return self.message
+    @classmethod
+    def at(cls, code: str, path: tuple[str | int, ...], message: str) -> "Problem":
+        """Return a problem at a place of a JSON document, its message of bounded length."""
+        where = "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in path)
+        if len(message) > LONGEST:
+            message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
+        return cls(code, where, message)
 
 
 class NodegraphError(Exception):

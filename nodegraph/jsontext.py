@@ -13,11 +13,6 @@ MAX_DEPTH: Final = 64
 _NAMES: Final = {math.inf: "infinite", -math.inf: "infinite"}
 
 
-def pointer(*parts: str | int) -> str:
-    """Write a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-
-
 class _Doubled(dict[str, Any]):
     """An object in which some keys stood more than once."""
 
@@ -102,7 +97,7 @@ def _faults(data: Any, place: str) -> list[Problem]:
                 message = (
                     f"{place}: the key {key!r} stands twice in one object; rename or remove one"
                 )
-                problems.append(Problem("duplicate_key", pointer(*path, key), message))
+                problems.append(Problem.at("duplicate_key", (*path, key), message))
             for key, item in value.items():
                 _check_text(key, path, place, problems)
                 pending.append((item, (*path, key)))
@@ -111,10 +106,9 @@ def _faults(data: Any, place: str) -> list[Problem]:
         elif isinstance(value, str):
             _check_text(value, path, place, problems)
         elif isinstance(value, float) and not math.isfinite(value):
-            message = (
-                f"{place}: {pointer(*path)} is {_NAMES.get(value, 'NaN')}, not a number; write one"
-            )
-            problems.append(Problem("not_finite", pointer(*path), message))
+            said = f"{'.'.join(map(str, path))} is {_NAMES.get(value, 'NaN')}"
+            message = f"{place}: {said}, not a number; write one"
+            problems.append(Problem.at("not_finite", path, message))
     return sorted(problems, key=lambda problem: problem.pointer)
 
 
@@ -126,8 +120,8 @@ def _check_text(
     try:
         text.encode()
     except UnicodeEncodeError:
-        message = f"{place}: text at {pointer(*path) or 'the top'} has half a surrogate pair"
-        problems.append(Problem("not_text", pointer(*path), message))
+        said = f"{'.'.join(map(str, path))} has half a surrogate pair"
+        problems.append(Problem.at("not_text", path, f"{place}: text at {said}; write it whole"))
 
 
 def _refusal(code: str, message: str) -> WorkflowError:

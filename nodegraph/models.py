@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .packages import Places
-from .values import Misfit, near
+from .values import Misfit, near, show
 
 Probe = Callable[[Path], dict[str, Any] | None]
 _SUFFIX: Final = ".safetensors"
@@ -45,7 +45,7 @@ class Models:
         """
         direct = (base / Path(name).expanduser()).absolute()
         for path in (direct, direct.with_name(direct.name + _SUFFIX)):
-            if path.is_file() or _is_model_folder(path):
+            if _is_model(path):
                 return path
         for folders in ([folder] for folder in self.folders):
             found = self._matches(name, folders)
@@ -102,7 +102,7 @@ class Models:
         if shipped:
             where += f" and the models of {', '.join(shipped)}"
         help_ = near(name, names) or "; give a path, or a folder with --models"
-        return f"no model {name!r}; searched {where}{help_}"
+        return f"no model {show(name)}; searched {where}{help_}"
 
 
 def _is(rel: str, wanted: str) -> bool:
@@ -134,8 +134,11 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from (Path(place, file) for file in files if file.endswith(_WEIGHTS))
 
 
-def _is_model_folder(path: Path) -> bool:
-    return path.is_dir() and any((path / mark).is_file() for mark in _FOLDER_MARKS)
+def _is_model(path: Path) -> bool:
+    try:
+        return path.is_file() or any((path / mark).is_file() for mark in _FOLDER_MARKS)
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _load_probe(name: str, path: Path) -> Probe:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from . import jsontext
 from .errors import Problem
-from .jsontext import is_list, is_table, pointer
+from .jsontext import is_list, is_table
 from .types import LIMITS, PortType
 from .values import near
 from .workflow import (
@@ -69,7 +69,7 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def fault(self, code: str, path: Path_, message: str) -> None:
-        self.problems.append(Problem(code, pointer(*path), message))
+        self.problems.append(Problem.at(code, path, message))
 
     def workflow(self, data: Any, name: str) -> Workflow:
         top = self.table(data, (), "the workflow")

@@ -15,7 +15,7 @@ from .plan import Source, Step
 from .ports import declared_port
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import PortType
-from .values import Misfit, article, conform, expected, near, noun
+from .values import Misfit, article, conform, expected, near, noun, show
 from .workflow import Declaration, Literal, Workflow
 
 Fault = Callable[[str, tuple[str | int, ...], str], None]
@@ -215,11 +215,14 @@ class Resolver:
         conform(literal.value, type_)
         named = Path(literal.value).expanduser()
         path = (literal.base / named).absolute()
-        if not path.exists() and not type_.destination:
+        try:
+            if path.exists() or type_.destination:
+                return path
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            help_ = near(path.name, siblings) or f"; looked in {path.parent}"
-            raise Misfit("missing_file", f"no file {str(literal.value)!r}{help_}")
-        return path
+        except OSError as error:
+            raise Misfit("missing_file", f"{show(literal.value)}: {error.strerror}") from error
+        help_ = near(path.name, siblings) or f"; looked in {path.parent}"
+        raise Misfit("missing_file", f"no file {show(literal.value)}{help_}")
 
     def model(self, literal: Literal, type_: PortType, place: str) -> Path:
         """Return a model's path, after asking what the file holds."""

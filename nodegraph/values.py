@@ -64,7 +64,7 @@ def noun(type_: PortType) -> str:
     if type_.kind == "list" and type_.item:
         return f"a list, each item {expected(type_.item)}"
     if type_.kind == "choice":
-        return "one of " + ", ".join(map(_show, type_.choices))
+        return "one of " + ", ".join(map(show, type_.choices))
     if type_.kind == "port":
         return article(type_.name)
     return f"the name or path of {article(type_.model)}" if type_.model else _NOUN[type_.kind]
@@ -92,13 +92,13 @@ def conform(value: Any, type_: PortType) -> Any:
         return None
     fitted = _fit(value, type_)
     if fitted is _NO:
-        message = f"{_show(value)} is not {noun(type_)}"
+        message = f"{show(value)} is not {noun(type_)}"
         right = near(str(value), type_.choices) if type_.kind == "choice" else ""
         raise Misfit("wrong_type", message + (right or _instead(type_)))
     for word, limit in type_.limits.items():
         _, complaint, breaks = _LIMITS[word]
         if breaks(fitted, limit):
-            message = f"{_show(value)} {complaint.format(limit)}; give {expected(type_)}"
+            message = f"{show(value)} {complaint.format(limit)}; give {expected(type_)}"
             raise Misfit("out_of_range", message)
     if type_.kind == "list" and type_.item:
         return [conform(item, type_.item) for item in fitted]
@@ -139,7 +139,7 @@ def _same(value: Any, choice: Any) -> bool:
     return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
     """Write a value as JSON does, text in single quotes, shortened."""
     if isinstance(value, str | Path):
         text = repr(str(value))

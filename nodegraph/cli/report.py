@@ -10,15 +10,18 @@ from nodegraph.errors import NodegraphError, PackageError, Problem, WorkflowErro
 
 
 def tell(error: BaseException, words: Sequence[str]) -> int:
-    """Tell an error the way the command line asked for; a stranger's bug keeps its traceback."""
-    if isinstance(error, Cancelled):
-        return 130
-    if not isinstance(error, NodegraphError):
-        raise error
+    """Tell an error the way the command line asked for."""
     if "--traceback" in words:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, Cancelled):
+        return 130
+    if isinstance(error, OSError):
+        error = NodegraphError(f"{error.filename or 'output'}: {error.strerror or error}")
+    elif not isinstance(error, NodegraphError):
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        error = NodegraphError(f"a fault of nodegraph: {said}; please report it with --traceback")
     if "--json" in words:
         print(json.dumps(as_json(problems_of(error))), flush=True)
     for problem in problems_of(error):
