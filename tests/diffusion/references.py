@@ -1,6 +1,6 @@
 """The reference implementations, built from our configs and given our weights."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL as DiffusersVAE
@@ -24,8 +24,20 @@ from nodegraph_diffusion.weights.layout import (
 
 UNET = UNetConfig(widths=(16, 32, 48, 48), heads=4, context_width=24, norm_groups=8)
 VAE = VAEConfig(widths=(16, 24, 32, 32), blocks=2, norm_groups=8)
+SDXL = UNetConfig(
+    widths=(16, 32, 64),
+    transformers=(0, 2, 3),
+    middle_transformers=3,
+    heads=None,
+    head_width=16,
+    context_width=24,
+    linear_projection=True,
+    vector_width=40,
+    norm_groups=8,
+)
 TEXT = CLIPTextConfig(width=24, inner_width=48, layers=3, heads=3)
 HINT_WIDTHS = (4, 8, 12, 16)
+M = TypeVar("M", bound=nn.Module)
 
 
 def fill(module: nn.Module, seed: int = 0) -> None:
@@ -142,6 +154,11 @@ def _copy(ours: nn.Module, theirs: nn.Module, table: dict[str, str]) -> None:
         for name, value in renamed.items()
     }
     theirs.load_state_dict(reshaped)
+
+
+def arranged(module: M, layout: torch.memory_format) -> M:
+    """Return the module with its convolutions in a memory layout."""
+    return module.to(memory_format=layout)  # type: ignore[call-overload, no-any-return]
 
 
 def distance(a: Tensor, b: Tensor) -> float:

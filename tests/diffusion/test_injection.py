@@ -35,7 +35,8 @@ def random_residuals(batch: int, seed: int = 2) -> list[Tensor]:
     x, timesteps, context = inputs(batch)
     hint = torch.rand(batch, 3, 64, 64, generator=generator)
     with torch.no_grad():
-        return model(x, model.embed_hint(hint), timesteps, context)
+        residuals: list[Tensor] = model(x, model.embed_hint(hint), timesteps, context)
+    return residuals
 
 
 @torch.no_grad()

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from nodegraph_diffusion.models.controlnet import ControlNetConfig
 from nodegraph_diffusion.models.injection import Injection
-from nodegraph_diffusion.models.unet import UNetConfig
 from tests.diffusion.references import (
     HINT_WIDTHS,
+    SDXL,
     TEXT,
     UNET,
     VAE,
+    arranged,
     controlnet_pair,
     distance,
     text_pair,
@@ -29,17 +30,6 @@ LAYOUTS = pytest.mark.parametrize(
     "layout", [torch.contiguous_format, torch.channels_last], ids=["rows", "channels_last"]
 )
 CONTROLNET = ControlNetConfig(UNET, hint_widths=HINT_WIDTHS)
-SDXL = UNetConfig(
-    widths=(16, 32, 64),
-    transformers=(0, 2, 3),
-    middle_transformers=3,
-    heads=None,
-    head_width=16,
-    context_width=24,
-    linear_projection=True,
-    vector_width=40,
-    norm_groups=8,
-)
 
 
 def noise(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
@@ -55,7 +45,7 @@ def test_the_unet_equals_the_reference(dtype: torch.dtype, layout: torch.memory_
     x, context = noise(2, 4, 16, 24, dtype=dtype), noise(2, 7, 24, dtype=dtype)
     timesteps = torch.tensor([17.0, 801.0])
     expected = theirs(x, timesteps, context).sample
-    result = ours.to(memory_format=layout)(x.to(memory_format=layout), timesteps, context)
+    result = arranged(ours, layout)(x.to(memory_format=layout), timesteps, context)
     assert distance(result, expected) < TOLERANCE[dtype]
 
 
@@ -122,7 +112,7 @@ def test_the_vae_encodes_as_the_reference(dtype: torch.dtype, layout: torch.memo
     ours, theirs = vae_pair(VAE, dtype)
     x = noise(2, 3, 32, 40, dtype=dtype)
     expected = theirs.encode(x).latent_dist
-    mean, logvar = ours.to(memory_format=layout).encode(x.to(memory_format=layout))
+    mean, logvar = arranged(ours, layout).encode(x.to(memory_format=layout))
     assert distance(mean, expected.mean) < TOLERANCE[dtype]
     assert distance(logvar, expected.logvar) < TOLERANCE[dtype]
 
@@ -134,7 +124,7 @@ def test_the_vae_decodes_as_the_reference(dtype: torch.dtype, layout: torch.memo
     ours, theirs = vae_pair(VAE, dtype)
     z = noise(2, 4, 4, 5, dtype=dtype)
     expected = theirs.decode(z).sample
-    result = ours.to(memory_format=layout).decode(z.to(memory_format=layout))
+    result = arranged(ours, layout).decode(z.to(memory_format=layout))
     assert distance(result, expected) < TOLERANCE[dtype]
 
 

@@ -29,7 +29,7 @@ def assemble(
     try:
         with torch.device("meta"):
             module = build()
-    except (ValueError, ZeroDivisionError, RuntimeError) as error:
+    except (ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         raise WeightsError(
             f"{tensors.place}: states a {what} that cannot be built ({error}); it is damaged"
         ) from error

@@ -1,7 +1,7 @@
 """Configurations as JSON: nodegraph's own in a file's metadata, and diffusers' in its folders."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, cast
 
@@ -16,7 +16,8 @@ from nodegraph_diffusion.models.vae import VAEConfig
 Config = UNetConfig | ControlNetConfig | VAEConfig | CLIPTextConfig
 C = TypeVar("C", bound=Config)
 
-MAX_BLOCKS = 1024  # of a network; the largest released UNet has 90
+MAX_BLOCKS = 1024  # of a network; SDXL's UNet, the largest, has 60 by the count below
+MAX_SIZE = 2**17  # of any width or count
 
 _UNET_FIXED: Mapping[str, Any] = {
     "act_fn": "silu",
@@ -85,21 +86,42 @@ def from_json(kind: type[C], data: object, place: str) -> C:
 
 
 def bounded(config: C, place: str) -> C:
-    """Return the configuration unless it would take minutes to build."""
-    match config:
-        case UNetConfig():
-            blocks = len(config.widths) * config.blocks * max(1, *config.transformers)
-            blocks = max(blocks, config.middle_transformers)
-        case ControlNetConfig():
-            bounded(config.unet, place)
-            blocks = 1
-        case VAEConfig():
-            blocks = len(config.widths) * config.blocks
-        case CLIPTextConfig():
-            blocks = config.layers
+    """Return the configuration unless no network has such sizes, or would take minutes to build.
+
+    Raises:
+        WeightsError: the sizes are absurd.
+    """
+    for size in _sizes(to_json(config)):
+        if not 0 < size <= MAX_SIZE:
+            raise WeightsError(f"{place}: its configuration has the size {size}; it is damaged")
+    blocks = _blocks(config)
     if not 0 < blocks <= MAX_BLOCKS:
         raise WeightsError(f"{place}: describes a network of {blocks} blocks; it is damaged")
     return config
+
+
+def _sizes(value: object) -> Iterator[int]:
+    if isinstance(value, dict):
+        named = cast("dict[str, object]", value)
+        value = [item for name, item in named.items() if name != "transformers"]  # may be 0
+    if isinstance(value, list | tuple):
+        for item in cast("Sequence[object]", value):
+            yield from _sizes(item)
+    elif type(value) is int:
+        yield value
+
+
+def _blocks(config: Config) -> int:
+    match config:
+        case UNetConfig():
+            deepest = max(1, config.middle_transformers, *config.transformers)
+            return len(config.widths) * config.blocks * deepest
+        case ControlNetConfig():
+            return _blocks(config.unet)
+        case VAEConfig():
+            return len(config.widths) * config.blocks
+        case CLIPTextConfig():
+            return config.layers
 
 
 def unet_from_diffusers(
