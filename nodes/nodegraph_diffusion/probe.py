@@ -204,10 +204,10 @@ def kind_of(names: Iterable[str]) -> str | None:
     tops = {head.split(".")[0] for head in heads}
     if any(top.startswith("lora_") for top in tops):
         return "lora"
+    if tops & {"control_model", "zero_convs", "controlnet_down_blocks", "input_hint_block"}:
+        return "controlnet"  # the first released ones came with the UNet that they were trained on
     if "model.diffusion_model" in heads:
         return "checkpoint"
-    if tops & {"control_model", "zero_convs", "controlnet_down_blocks", "input_hint_block"}:
-        return "controlnet"
     if tops & {"output_blocks", "up_blocks"}:
         return "unet"
     if "first_stage_model" in tops or {"encoder", "decoder"} <= tops:

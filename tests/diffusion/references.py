@@ -153,7 +153,7 @@ def _copy(ours: nn.Module, theirs: nn.Module, table: dict[str, str]) -> None:
         name: value.reshape(shapes[name].shape) if name in shapes else value
         for name, value in renamed.items()
     }
-    theirs.load_state_dict(reshaped)
+    theirs.load_state_dict(reshaped, assign=True)  # full-size weights fit only once
 
 
 def arranged(module: M, layout: torch.memory_format) -> M:

@@ -94,6 +94,22 @@ def test_a_released_checkpoint_is_read_in_every_dtype(tmp_path: Path, stored: to
     assert not any(parameter.requires_grad for parameter in unet.parameters())
 
 
+def test_a_checkpoint_may_leave_out_one_level_of_its_texts_names(tmp_path: Path) -> None:
+    tensors = released()
+    shorter = {name.replace("text_model.", ""): value for name, value in tensors.items()}
+    save_file(shorter, tmp_path / "model.safetensors")
+    text = load_checkpoint_file(tmp_path / "model.safetensors").text
+    assert same(text, tensors, "cond_stage_model.transformer.")
+
+
+def test_a_controlnet_is_found_in_the_checkpoint_it_came_with(tmp_path: Path) -> None:
+    control = filled(ControlNetModel(ControlNetConfig(SD1_LIKE, hint_widths=HINT_WIDTHS)))
+    path = tmp_path / "both.safetensors"
+    save_file({**released(), **prefixed(control, "control_model.")}, path)
+    assert same(load_controlnet_file(path), control.state_dict())
+    assert load_checkpoint_file(path).unet.config == SD1_LIKE
+
+
 def test_weights_are_placed_in_the_dtype_asked_for(tmp_path: Path) -> None:
     save_file(released(), tmp_path / "model.safetensors")
     unet, _, text = load_checkpoint_file(tmp_path / "model.safetensors", torch.bfloat16)

@@ -32,8 +32,8 @@ _CPU = torch.device("cpu")
 
 # What released files hold beside the networks, and nobody needs to sample.
 _KNOWN = re.compile(
-    r"model_ema\.|control_model\.|(sqrt_|log_|posterior_)?\w*alphas_cumprod|betas$|sqrt_recip"
-    r"|posterior_|logvar$|lvlb_weights$|scale_factor$|embedding_manager\.|denoiser\."
+    r"model_ema\.|control_model\.|\w*alphas_cumprod|betas$|posterior_|logvar$|lvlb_weights$"
+    r"|scale_factor$|embedding_manager\.|denoiser\."
     r"|cond_stage_model\.(logit_scale|text_projection)"
 )
 _IDLE = re.compile(r"(.*\.)?position_ids$|loss\.|model_ema\.|(text_projection|logit_scale)")
@@ -124,9 +124,9 @@ def _load_folder(path: Path, dtype: torch.dtype, device: torch.device) -> Checkp
     unet_config = configs.unet_from_diffusers(
         detect.unet_config(unet), open_config(unet_folder), schedule, f"{path.name}/unet"
     )
-    text = _bare_text(open_folder(text_folder))
+    text = open_folder(text_folder)
     text_config = configs.text_from_diffusers(
-        detect.text_config(text), open_config(text_folder), f"{path.name}/text_encoder"
+        detect.text_config(_bare_text(text)), open_config(text_folder), f"{path.name}/text_encoder"
     )
     return Checkpoint(
         _unet(unet, unet_config, dtype, device),
@@ -158,7 +158,7 @@ def _vae(
 def _text(
     tensors: Tensors, config: CLIPTextConfig | None, dtype: torch.dtype, device: torch.device
 ) -> CLIPTextModel:
-    tensors = _used(tensors)
+    tensors = _bare_text(tensors)
     config = configs.bounded(config or detect.text_config(tensors), tensors.place)
     return assemble(lambda: CLIPTextModel(config), tensors, "text encoder", dtype, device)
 
@@ -169,7 +169,7 @@ def _used(tensors: Tensors) -> Tensors:
 
 
 def _bare_text(tensors: Tensors) -> Tensors:
-    """Newer folders have no `text_model.` before each name."""
+    """Some checkpoints and newer folders have no `text_model.` before each name."""
     if any(name.startswith("text_model.") for name in tensors.shapes):
         return _used(tensors)
     return tensors.renamed({name: f"text_model.{name}" for name in _used(tensors).shapes})
