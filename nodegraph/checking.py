@@ -4,20 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .errors import PackageError, Problem
 from .families import Family, agree, letter
 from .links import fits
 from .models import Models
 from .packages import Packages
-from .plan import Bound, Plan, Source, Step, cycles, dependency_graph, make_plan, needed
+from .plan import Bound, Plan, Source, Step, cycles, in_order, make_plan, needed
 from .requirements import unmet
 from .resolve import Resolver
 from .spec import InputSpec, NodeSpec
 from .types import PortType
-from .values import Misfit, expected, near, noun
+from .values import Misfit, expected, near, noun, within
 from .workflow import Entry, InputRef, Literal, Ref, Several, Unreadable, Value, Workflow
+
+MOST: Final = 200
+"""Problems of a flow that are looked for; each may cost a search for near names."""
+
+
+class _Enough(Exception):
+    """There are so many problems that the rest is not looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +54,18 @@ def check_workflow(
         running: the values are complete: a declared input without one is a problem.
     """
     checker = _Checker(flow, packages, models)
-    checker.resolver.choose(given, running=running)
-    checker.look_up()
-    checker.resolver.bind_types()
-    for entry in flow.nodes.values():
-        checker.node(entry)
-    checker.outputs()
-    if not checker.knots() and checker.resolver.families:
-        checker.families()
+    try:
+        checker.resolver.choose(given, running=running)
+        checker.look_up()
+        checker.resolver.bind_types()
+        for entry in flow.nodes.values():
+            checker.node(entry)
+        checker.outputs()
+        if not checker.knots() and checker.resolver.families:
+            checker.families()
+    except _Enough:
+        more = Problem("too_many", "", f"there are more problems than {MOST}; mend these first")
+        return Checked((*checker.problems[:MOST], more))
     return checker.result()
 
 
@@ -71,6 +82,8 @@ class _Checker:
         self.resolver = Resolver(flow, packages, models, self.fault)
 
     def fault(self, code: str, path: tuple[str | int, ...], message: str) -> None:
+        if len(self.problems) >= MOST:
+            raise _Enough
         self.problems.append(Problem.at(code, path, message))
 
     # Node types
@@ -183,11 +196,9 @@ class _Checker:
         if isinstance(value, Several):
             if type_.kind != "list" or type_.item is None:
                 raise Misfit("wrong_type", f"a list of links is not {expected(type_)}")
-            item = type_.item
-            return [
-                self.bound(each, item, (*path, index), place)
-                for index, each in enumerate(value.items)
-            ]
+            items = [self.bound(item, type_.item, path, place) for item in value.items]
+            within(items, type_)
+            return items
         source, output = self.source(value)
         if output is not None and not fits(output, type_):
             raise Misfit("type_mismatch", self.mismatch(value, output, type_, place))
@@ -257,7 +268,7 @@ class _Checker:
 
     def knots(self) -> bool:
         found = False
-        for cycle in cycles(dependency_graph(self.steps)):
+        for cycle in cycles(self.steps):
             walk = " -> ".join([*cycle, cycle[0]])
             self.fault(
                 "cycle", ("nodes", cycle[0]), f"{cycle[0]}: a cycle, {walk}; remove one link"
@@ -268,25 +279,17 @@ class _Checker:
     def families(self) -> None:
         """Carry families along the links, and report ports of a node that do not agree."""
         carried: dict[Source, Family] = {}
-        for step in self.order():
-            arriving = dict(self.resolver.families.get(step.id, {}))
+        for step in in_order(self.steps):
+            arriving = list(self.resolver.families.get(step.id, {}).items())
             for port, bound in step.links.items():
-                for source in bound if isinstance(bound, list) else (bound,):
-                    if letter(step.spec.inputs[port].type) and source in carried:
-                        arriving[port] = carried[source]
+                if letter(step.spec.inputs[port].type):
+                    sources = bound if isinstance(bound, list) else (bound,)
+                    arriving += [(port, carried[s]) for s in sources if s in carried]
             outputs, clashes = agree(step.id, step.spec, arriving)
             carried.update({Source(step.id, port): family for port, family in outputs.items()})
             for clash in clashes:
                 path = ("nodes", step.id, "inputs", clash.port)
                 self.fault("family_mismatch", path, clash.message)
-
-    def order(self) -> tuple[Step, ...]:
-        known = {**self.resolver.reads, **self.steps}
-        ends = {step: Source(step) for step, made in known.items() if self.complete(made)}
-        return make_plan({step: known[step] for step in ends}, ends).steps
-
-    def complete(self, step: Step) -> bool:
-        return all(s.step in self.steps or s.step in self.resolver.reads for s in step.sources)
 
     def result(self) -> Checked:
         if self.problems:

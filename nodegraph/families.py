@@ -1,5 +1,6 @@
 """Follows model families through a flow: ports of a node with one letter must agree."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .spec import NodeSpec
@@ -28,16 +29,16 @@ def letter(type_: PortType) -> str:
 
 
 def agree(
-    node: str, spec: NodeSpec, arriving: dict[str, Family]
+    node: str, spec: NodeSpec, arriving: Iterable[tuple[str, Family]]
 ) -> tuple[dict[str, Family], list[Clash]]:
-    """Bind a node's family variables from what arrives at its inputs.
+    """Bind a node's family variables from the families that arrive at its inputs.
 
     Returns:
         The families of its outputs by port, and where two inputs do not agree.
     """
     bound: dict[str, tuple[str, Family]] = {}
     clashes: list[Clash] = []
-    for port, family in arriving.items():
+    for port, family in arriving:
         variable = letter(spec.inputs[port].type)
         first, held = bound.setdefault(variable, (port, family))
         if held.name != family.name:

@@ -4,7 +4,7 @@ import json
 import re
 
 from .spec import InputSpec, NodeSpec
-from .values import expected
+from .values import expected, noun
 
 
 def node_page(type_: str, spec: NodeSpec) -> str:
@@ -14,7 +14,7 @@ def node_page(type_: str, spec: NodeSpec) -> str:
     settings = [port for port in spec.inputs.values() if not port.flows]
     lines += _section("Flows in", [_describe(port) for port in flows])
     lines += _section("Settings", [_describe(port) for port in settings])
-    outputs = [(name, port.type.label) for name, port in spec.outputs.items()]
+    outputs = [(name, noun(port.type)) for name, port in spec.outputs.items()]
     lines += _section("Outputs", outputs or [("none", "a sink: it always runs")])
     return "\n".join([*lines, "", "In a workflow:", f"  {_example(type_, spec)}"])
 

@@ -55,13 +55,11 @@ class Plan:
 def make_plan(steps: Mapping[str, Step], outputs: Mapping[str, Source]) -> Plan:
     """Order the steps that the outputs and sinks need; what is left over is not in the plan."""
     wanted = needed(steps, outputs)
-    place = {step: index for index, step in enumerate(steps)}
-    graph = dependency_graph({step: steps[step] for step in steps if step in wanted})
-    order = [steps[s] for s in nx.lexicographical_topological_sort(graph, key=place.__getitem__)]
+    order = in_order({id_: step for id_, step in steps.items() if id_ in wanted})
     return Plan(tuple(order), dict(outputs), _releases(order, set(outputs.values())))
 
 
-def dependency_graph(steps: Mapping[str, Step]) -> "nx.DiGraph[str]":
+def _graph(steps: Mapping[str, Step]) -> "nx.DiGraph[str]":
     """Return the graph of steps, an edge from each step to those that use it."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(steps)
@@ -82,8 +80,18 @@ def needed(steps: Mapping[str, Step], outputs: Mapping[str, Source]) -> set[str]
     return found
 
 
-def cycles(graph: "nx.DiGraph[str]") -> Iterable[list[str]]:
-    """Yield one cycle of each knot of the graph, as its steps in order."""
+def in_order(steps: Mapping[str, Step]) -> list[Step]:
+    """Order steps that have no cycle; each comes after those it takes from, else as they stand."""
+    place = {step: index for index, step in enumerate(steps)}
+    graph = _graph(steps)
+    place.update(dict.fromkeys(graph.nodes - place.keys(), -1))
+    order = nx.lexicographical_topological_sort(graph, key=place.__getitem__)
+    return [steps[step] for step in order if step in steps]
+
+
+def cycles(steps: Mapping[str, Step]) -> Iterable[list[str]]:
+    """Yield one cycle of each knot, as its steps in order."""
+    graph = _graph(steps)
     place = {step: index for index, step in enumerate(graph)}
     for knot in nx.strongly_connected_components(graph):
         if len(knot) > 1 or any(graph.has_edge(step, step) for step in knot):

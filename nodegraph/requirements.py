@@ -22,7 +22,7 @@ def unmet(requires: dict[str, str]) -> Iterator[tuple[str, tuple[str, str], str]
             continue
         try:
             present = __version__ if name == "nodegraph" else version(name)
-        except PackageNotFoundError:
+        except (PackageNotFoundError, ValueError):
             yield "missing_requirement", path, f"{place}: not installed; pip install '{name}{text}'"
             continue
         if not wanted.contains(present, prereleases=True):

@@ -149,11 +149,8 @@ class Resolver:
     def port_value(self, name: str, type_: PortType) -> Any:
         """Return a value given from Python as it is, or a step that reads it from a file."""
         literal = self.values[name]
-        declared = declared_port(literal.value)
-        if declared is not None and declared.id == type_.port:
-            return literal.value
-        if literal.value is None and type_.nullable:
-            return None
+        if not isinstance(literal.value, str | Path):
+            return conform(literal.value, type_)
         step = f"inputs.{name}"
         if step not in self.reads:
             try:

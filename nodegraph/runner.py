@@ -10,8 +10,6 @@ from .context import Cancelled, Context
 from .errors import NodeError, PackageError
 from .journal import Event, Listener
 from .plan import Bound, Plan, Source, Step
-from .ports import declared_port
-from .types import PortType
 from .values import Misfit, conform
 
 _EVERY: float = 0.05
@@ -95,22 +93,24 @@ class Runner:
                 context.close()
 
     def _arriving(self, step: Step, port: str, bound: Bound) -> Any:
+        value: Any
         if isinstance(bound, list):
-            return [self.values[i] if isinstance(i, Source) else i for i in bound]
-        value = self.values[bound]
-        type_ = step.spec.inputs[port].type
-        if type_.kind == "port" and value is not None:
-            return value
+            value = [self.values[i] if isinstance(i, Source) else i for i in bound]
+        else:
+            value = self.values[bound]
         try:
-            return value if value is None and type_.nullable else _fitted(value, type_)
+            return conform(value, step.spec.inputs[port].type)
         except Misfit as misfit:
             raise NodeError(f"{step.id}.{port}: {misfit}", node=step.id, port=port) from misfit
 
     def _keep(self, step: Step, result: Any) -> None:
         for name, port in step.spec.outputs.items():
             value = getattr(result, name) if step.spec.several else result
-            _verify(step, name, value, port.type)
-            self.values[Source(step.id, name)] = value
+            try:  # blame the node that gave a wrong value, not the one that stumbles over it
+                self.values[Source(step.id, name)] = conform(value, port.type)
+            except Misfit as misfit:
+                message = f"{step.id} ({step.type}): result {name!r} does not fit: {misfit}"
+                raise NodeError(message, node=step.id, port=name) from misfit
 
     def _context(self, step: Step) -> Context:
         last = [0.0]
@@ -134,22 +134,6 @@ class Runner:
         told: Event = {"event": event, "time": round(time(), 6), **data}
         for listener in self.listeners:
             listener(told)
-
-
-def _fitted(value: Any, type_: PortType) -> Any:
-    return value if type_.kind == "port" else conform(value, type_)
-
-
-def _verify(step: Step, name: str, value: Any, type_: PortType) -> None:
-    """Blame the node that gave a wrong value, not the one that would stumble over it."""
-    if type_.kind != "port" or (value is None and type_.nullable):
-        return
-    declared = declared_port(value)
-    if declared is None or declared.id != type_.port:
-        message = (
-            f"{step.id} ({step.type}): gave {type(value).__name__} as {name!r}, not {type_.name}"
-        )
-        raise NodeError(f"{message}; its package has a fault", node=step.id, port=name)
 
 
 def _failure(step: Step, error: Exception) -> str:

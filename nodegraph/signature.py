@@ -151,7 +151,7 @@ def _mark(bare: PortType, marks: Iterable[Any], where: str) -> PortType:
             bare = replace(bare, destination=True)
         elif isinstance(mark, ModelFile):
             if bare.kind != "file":
-                raise PackageError(f"{where}: ModelFile marks a pathlib.Path, not {bare.label}")
+                raise PackageError(f"{where}: ModelFile marks a pathlib.Path, not {bare.kind}")
             bare = replace(bare, model=mark.kind, family=mark.family)
         else:
             limits |= _limits(mark, bare.kind)

@@ -57,19 +57,6 @@ class PortType:
     model: str = ""
     destination: bool = False
 
-    @property
-    def label(self) -> str:
-        """What the type is called in messages and help."""
-        if self.kind == "list":
-            return f"list of {self.item.label}" if self.item else "list"
-        return (
-            self.name
-            if self.kind == "port"
-            else f"{self.model} file".strip()
-            if self.model
-            else self.kind
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Return plain data without what is at its default."""
         data: dict[str, Any] = {"kind": self.kind}

@@ -5,10 +5,12 @@ import math
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from .jsontext import is_list, is_table
+from .jsontext import is_list
+from .ports import declared_port
 from .types import PortType
 
 _NOUN: Final = {
@@ -37,6 +39,7 @@ _LIMITS: Final[dict[str, tuple[str, str, Callable[[Any, Any], bool]]]] = {
     "maxItems": ("{} or fewer of them", "is too long", lambda value, limit: len(value) > limit),
     "pattern": ("matching {!r}", "does not match {!r}", lambda v, limit: not re.search(limit, v)),
 }
+_CLASSES: Final = {"boolean": bool, "string": str, "list": list, "object": dict}
 _NO: Final = object()
 
 
@@ -50,7 +53,8 @@ class Misfit(ValueError):
 
 def near(word: str, known: Any) -> str:
     """Say "; did you mean ...?" when something known is close, else nothing."""
-    close = get_close_matches(word, [each for each in known if isinstance(each, str)], n=1)
+    names = [each for each in islice(known, 1000) if isinstance(each, str)]
+    close = get_close_matches(word[:100], names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -95,14 +99,24 @@ def conform(value: Any, type_: PortType) -> Any:
         message = f"{show(value)} is not {noun(type_)}"
         right = near(str(value), type_.choices) if type_.kind == "choice" else ""
         raise Misfit("wrong_type", message + (right or _instead(type_)))
-    for word, limit in type_.limits.items():
-        _, complaint, breaks = _LIMITS[word]
-        if breaks(fitted, limit):
-            message = f"{show(value)} {complaint.format(limit)}; give {expected(type_)}"
-            raise Misfit("out_of_range", message)
+    within(value, type_)
     if type_.kind == "list" and type_.item:
         return [conform(item, type_.item) for item in fitted]
     return fitted
+
+
+def within(value: Any, type_: PortType) -> None:
+    """Compare a value with a type's limits.
+
+    Raises:
+        Misfit: it is outside.
+    """
+    for word, limit in type_.limits.items():
+        _, complaint, breaks = _LIMITS[word]
+        if breaks(value, limit):
+            said = f"a list of {len(value)}" if is_list(value) else show(value)
+            message = f"{said} {complaint.format(limit)}; give {expected(type_)}"
+            raise Misfit("out_of_range", message)
 
 
 def _instead(type_: PortType) -> str:
@@ -111,18 +125,19 @@ def _instead(type_: PortType) -> str:
 
 def _fit(value: Any, type_: PortType) -> Any:
     """Return the value in the kind of a type, or `_NO`."""
-    kind = type_.kind
-    fits = {
-        "boolean": isinstance(value, bool),
-        "string": isinstance(value, str),
-        "list": is_list(value),
-        "object": is_table(value),
-        "file": isinstance(value, str | Path) and str(value) != "" and "\0" not in str(value),
-        "choice": any(_same(value, choice) for choice in type_.choices),
-    }
-    if kind in ("integer", "number"):
-        return _fit_number(value, whole=kind == "integer")
-    return value if fits.get(kind) else _NO
+    match type_.kind:
+        case "port":
+            declared = declared_port(value)
+            fits = declared is not None and declared.id == type_.port
+        case "integer" | "number":
+            return _fit_number(value, whole=type_.kind == "integer")
+        case "choice":
+            fits = any(_same(value, choice) for choice in type_.choices)
+        case "file":
+            fits = isinstance(value, str | Path) and str(value) != "" and "\0" not in str(value)
+        case kind:
+            fits = isinstance(value, _CLASSES[kind])
+    return value if fits else _NO
 
 
 def _fit_number(value: Any, *, whole: bool) -> Any:

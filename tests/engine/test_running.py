@@ -169,7 +169,9 @@ def test_a_failing_node_is_named_and_its_error_chained() -> None:
 
 def test_a_wrong_value_is_blamed_on_the_node_that_gave_it() -> None:
     nodes = {"lie": toy("lie"), "red": toy("paint", toy=ref("lie"))}
-    with pytest.raises(NodeError, match=r"^lie \(toys\.lie\): gave str as 'output', not toy"):
+    with pytest.raises(
+        NodeError, match=r"^lie \(toys\.lie\): result 'output' does not fit: 'not a toy'"
+    ):
         nodegraph.run(flow(nodes, {"toy": "red"}))
 
 
@@ -289,3 +291,17 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkflowError, match="cannot be written: Not a directory; choose another"):
         nodegraph.run(PAINTED, out=tmp_path / "file" / "out")
+
+
+def test_a_list_of_links_is_as_long_as_the_port_allows() -> None:
+    nodes = {"row": toy("row", toys=[ref("none")]), "none": toy("unheard")}
+    nodes["later"] = toy("row", toys=[ref("row")])
+    problems = nodegraph.check(flow(nodes, {"names": "later"}))
+    assert [problem.code for problem in problems] == ["unknown_node", "type_mismatch"]
+
+
+def test_a_flow_of_very_many_problems_is_refused_quickly() -> None:
+    nodes = {f"n{index}": toy("add", a=ref(f"m{index}")) for index in range(5000)}
+    problems = nodegraph.check(flow(nodes, {"n": "n1"}))
+    assert len(problems) == 201
+    assert problems[-1].code == "too_many"
