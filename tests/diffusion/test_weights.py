@@ -155,6 +155,13 @@ def metadata(path: Path) -> dict[str, str]:
     return read_header(path).metadata
 
 
+def test_a_saved_file_may_be_read_as_any_new_file_may(tmp_path: Path) -> None:
+    save_vae(tmp_path / "v.safetensors", AutoencoderKL(VAE), "toy")
+    (tmp_path / "plain").touch()
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
 def test_a_weight_that_does_not_fit_the_dtype_is_not_saved(tmp_path: Path) -> None:
     control = ControlNetModel(CONTROLNET)
     with torch.no_grad():

@@ -92,8 +92,11 @@ def _write(
     }
     metadata = {"format": "pt", CONFIG: json.dumps(config, sort_keys=True), **(notes or {})}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.touch()
+    mode = unfinished.stat().st_mode  # what the user's umask gives; safetensors would hide the file
     try:
         save_file(tensors, unfinished, metadata)
+        unfinished.chmod(mode)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
