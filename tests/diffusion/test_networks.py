@@ -10,6 +10,7 @@ from nodegraph_diffusion.models.injection import Injection
 from nodegraph_diffusion.models.normalization import GroupNorm
 from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
 from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
+from tests.diffusion.references import arranged
 
 SMALL = UNetConfig(widths=(16, 16, 32, 32), heads=2, context_width=12, norm_groups=8)
 SD2 = UNetConfig(heads=None, context_width=1024, linear_projection=True)
@@ -226,3 +227,27 @@ def test_channels_last_normalisation_and_its_gradients_are_exact(
     references = torch.autograd.grad(expected, (slow, exact.weight, exact.bias), gradient.double())
     for a, b in zip((y, *results), (expected, *references), strict=True):
         assert (a.double() - b).norm() <= tolerance * b.norm()
+
+
+@torch.no_grad()
+def test_bfloat16_and_channels_last_hold_from_end_to_end() -> None:
+    unet = small_unet()
+    _, timesteps, context, _ = small_inputs()
+    x = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    expected = unet(x, timesteps, context)
+    layouts: list[bool] = []
+    dtypes: set[torch.dtype] = set()
+
+    def look(_module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        layouts.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+        dtypes.add(inputs[0].dtype)
+
+    for module in unet.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            module.register_forward_hook(look)
+    fast = arranged(unet.to(torch.bfloat16), torch.channels_last)
+    x = x.to(torch.bfloat16, memory_format=torch.channels_last)
+    result = fast(x, timesteps, context)
+    assert all(layouts)
+    assert dtypes == {torch.bfloat16}
+    assert (result.float() - expected).norm() < 0.02 * expected.norm()
