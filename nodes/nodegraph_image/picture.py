@@ -24,30 +24,37 @@ class ImageCodec(Codec["Image"]):
 
     @staticmethod
     def read(path: Path) -> "Image":
+        """Read one picture; what its file leaves transparent keeps its colours."""
         return Image(read_picture(path)[0][None])
 
     @staticmethod
     def write(value: "Image", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
+        """Write PNG files, one for each picture of a batch."""
         return write_pictures(quantise(value.pixels), stem, record)
 
     @staticmethod
     def dump(value: "Image", folder: Path) -> None:
+        """Store the values without loss."""
         np.save(folder / "pixels.npy", value.pixels, allow_pickle=False)
 
     @staticmethod
     def restore(folder: Path) -> "Image":
+        """Give back what `dump` stored."""
         return Image(np.load(folder / "pixels.npy", allow_pickle=False))
 
     @staticmethod
     def size(value: "Image") -> int:
+        """Count the bytes of the values."""
         return value.pixels.nbytes
 
     @staticmethod
     def digest(value: "Image") -> str:
+        """Digest shape and values."""
         return _digest(value.pixels)
 
     @staticmethod
     def describe(value: "Image") -> str:
+        """Say batch, height and width."""
         return _sides(value.pixels)
 
 
@@ -58,30 +65,37 @@ class MaskCodec(Codec["Mask"]):
 
     @staticmethod
     def read(path: Path) -> "Mask":
+        """Read one mask: the mean of red, green and blue."""
         return Mask(read_picture(path)[0].mean(axis=2)[None])
 
     @staticmethod
     def write(value: "Mask", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
+        """Write grey PNG files, one for each mask of a batch."""
         return write_pictures(quantise(value.values), stem, record)
 
     @staticmethod
     def dump(value: "Mask", folder: Path) -> None:
+        """Store the values without loss."""
         np.save(folder / "values.npy", value.values, allow_pickle=False)
 
     @staticmethod
     def restore(folder: Path) -> "Mask":
+        """Give back what `dump` stored."""
         return Mask(np.load(folder / "values.npy", allow_pickle=False))
 
     @staticmethod
     def size(value: "Mask") -> int:
+        """Count the bytes of the values."""
         return value.values.nbytes
 
     @staticmethod
     def digest(value: "Mask") -> str:
+        """Digest shape and values."""
         return _digest(value.values)
 
     @staticmethod
     def describe(value: "Mask") -> str:
+        """Say batch, height and width."""
         return _sides(value.values)
 
 
