@@ -1,15 +1,12 @@
-"""Write and read the whole state of a run as one safetensors file, atomically."""
+"""Write and read the whole state of a run, atomically."""
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from nodegraph_training.errors import TrainingError
+from nodegraph_training.tensors import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
@@ -21,22 +18,16 @@ class Saved:
 
 
 def save(path: Path, state: Saved) -> None:
-    """Write the state beside `path`, then put it in place; a failed write leaves the old file.
+    """Write the state; a failed write leaves the old file.
 
     Raises: TrainingError when it cannot be written, for example on a full disk.
     """
-    fresh = path.with_suffix(".partial")
     try:
-        save_file(state.tensors, fresh, {"nodegraph.training": json.dumps({"step": state.step})})
-        with fresh.open("rb") as file:
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except (OSError, SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
+        write_tensors(path, state.tensors, {"step": state.step})
+    except OSError as error:
         raise TrainingError(
-            f"{path}: the checkpoint of step {state.step} could not be written "
-            f"({error}); make room and start the same command again: it continues from the "
-            "checkpoint before"
+            f"{path}: the checkpoint of step {state.step} could not be written ({error}); make "
+            "room and start the same command again: it continues from the checkpoint before"
         ) from error
 
 
@@ -46,11 +37,9 @@ def load(path: Path) -> Saved:
     Raises: TrainingError when the file is no checkpoint of a run.
     """
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["nodegraph.training"])
-            names = file.offset_keys()
-            return Saved(int(header["step"]), {name: file.get_tensor(name) for name in names})
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        tensors, note = read_tensors(path)
+        return Saved(int(note["step"]), tensors)
+    except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{path}: is not the checkpoint of a run ({error}); delete it to begin the run anew"
         ) from error

@@ -62,7 +62,7 @@ class ControlTask:
         captions = [self.source.caption(int(index), batch.numpy) for index in batch.indices]
         kept = ["" if batch.numpy.random() < self.empty else text for text in captions]
         hint = to_hint(self.source.hint(self.kind, batch.indices)).to(dtype)
-        latent = self.latents[torch.from_numpy(batch.indices)].float()
+        latent = self.latents[torch.as_tensor(batch.indices)].float()
         sample = noised(latent, self.sigmas, self.unet.config.prediction, batch.torch)
         x = sample.x.to(dtype).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
@@ -90,7 +90,7 @@ class ControlTask:
 
 def to_hint(pixels: Pictures) -> Tensor:
     """Return hints (B, H, W, 3) uint8 as (B, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255.0
+    return torch.as_tensor(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255.0
 
 
 def check_kind(source: PictureSource, kind: str, factor: int, size: Sequence[int]) -> None:

@@ -1,6 +1,5 @@
 """The one error of training: something the person who started it can mend."""
 
-
 from nodegraph import NodegraphError
 
 

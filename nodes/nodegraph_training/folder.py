@@ -1,10 +1,9 @@
 """A data set in a folder: pictures, hints and texts, listed in JSON lines."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -46,9 +45,7 @@ class FolderSource:
 
     def pictures(self, indices: Indices) -> Pictures:
         """Return pictures (n, size, size, 3) uint8 RGB."""
-        return np.stack(
-            [self._read(self.lines[index].picture, cv2.INTER_AREA) for index in indices]
-        )
+        return np.stack([self._picture(int(index)) for index in indices])
 
     def hint(self, kind: str, indices: Indices) -> Pictures:
         """Return hints (n, size, size, 3) uint8 RGB; `canny` is computed where no file is named.
@@ -62,14 +59,17 @@ class FolderSource:
         texts = self.lines[index].captions
         return texts[int(rng.random() * len(texts))]
 
+    def _picture(self, index: int) -> Pictures:
+        return self._read(self.lines[index].picture, cv2.INTER_AREA)
+
     def _hint(self, kind: str, index: int) -> Pictures:
         files = self.lines[index].hints
         file = files.get(kind) or files.get("")
         if file is not None:
             return self._read(file, cv2.INTER_NEAREST)
         if kind == "canny":
-            edges = cv2.Canny(self.pictures(np.asarray([index]))[0], 100, 200)
-            return np.repeat(edges[..., None], 3, axis=2).astype(np.uint8)
+            edges = np.asarray(cv2.Canny(self.pictures(np.asarray([index]))[0], 100, 200), np.uint8)
+            return np.repeat(edges[..., None], 3, axis=2)
         raise TrainingError(
             f"{LIST} line {index + 1}: there is no hint of kind {kind!r}; name its "
             'file under "hint", or train on canny'
@@ -111,45 +111,45 @@ def read_list(folder: Path) -> list[Line]:
 def _line(folder: Path, number: int, text: str) -> Line:
     where = f"{folder / LIST} line {number}"
     try:
-        value: Any = json.loads(text)
+        parsed: Any = json.loads(text)
     except ValueError as error:
         raise TrainingError(
             f"{where}: is not JSON ({error}); write one object on each line"
         ) from error
-    if not isinstance(value, dict) or not isinstance(value.get("image"), str):
+    value = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+    image: Any = value.get("image")
+    if not isinstance(image, str):
         raise TrainingError(
             f'{where}: names no picture; write {{"image": "file.png", "text": "..."}}'
         )
-    hints = _hints(where, value.get("hint", {}))
-    files = [folder / value["image"], *(folder / name for name in hints.values())]
+    hints = {kind: folder / name for kind, name in _hints(where, value.get("hint", {})).items()}
+    files = [folder / image, *hints.values()]
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise TrainingError(
             f"{where}: there is no file {str(missing)!r}; mend the path or take the line out"
         )
-    captions = value.get("text", "")
-    return Line(
-        files[0], {kind: folder / name for kind, name in hints.items()}, _texts(where, captions)
-    )
+    return Line(files[0], hints, _texts(where, value.get("text", "")))
 
 
 def _texts(where: str, value: object) -> tuple[str, ...]:
-    listed: Sequence[object] = (
-        [value] if isinstance(value, str) else value if isinstance(value, list) else [None]
-    )
-    if not listed or not all(isinstance(text, str) for text in listed):
+    listed = cast("list[object]", value) if isinstance(value, list) else [value]
+    texts = tuple(text for text in listed if isinstance(text, str))
+    if not texts or len(texts) < len(listed):
         raise TrainingError(
             f'{where}: "text" is neither a text nor a list of texts; write "text": "a red cube"'
         )
-    return tuple(str(text) for text in listed)
+    return texts
 
 
 def _hints(where: str, value: object) -> dict[str, str]:
     if isinstance(value, str):
         return {"": value}
-    if isinstance(value, dict) and all(isinstance(name, str) for name in value.values()):
-        return {str(kind): name for kind, name in value.items()}
-    raise TrainingError(
-        f'{where}: "hint" is neither a path nor an object from kinds to paths; '
-        'write "hint": "a_hint.png"'
-    )
+    named = cast("dict[str, object]", value) if isinstance(value, dict) else {"": None}
+    paths = {kind: name for kind, name in named.items() if isinstance(name, str)}
+    if len(paths) < len(named):
+        raise TrainingError(
+            f'{where}: "hint" is neither a path nor an object from kinds to paths; '
+            'write "hint": "a_hint.png"'
+        )
+    return paths

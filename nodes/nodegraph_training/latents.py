@@ -1,13 +1,11 @@
 """The latents of a data set: computed once, and kept with a note of what they were made from."""
 
 import hashlib
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from nodegraph_diffusion.models.vae import AutoencoderKL
@@ -17,9 +15,8 @@ from nodegraph_training.loop import Progress, silent
 from nodegraph_training.parallel import pool, single_threaded
 from nodegraph_training.settings import Settings
 from nodegraph_training.state import compute_copy, computing_dtype
+from nodegraph_training.tensors import read_tensors, write_tensors
 from nodegraph_training.vae import to_tensor
-
-NOTE = "nodegraph.latents"
 
 
 @torch.no_grad()
@@ -31,7 +28,8 @@ def scale_factor(vae: AutoencoderKL, source: PictureSource, sample: int = 256) -
     chosen = np.linspace(0, len(source) - 1, min(sample, len(source))).astype(np.int64)
     parts = np.array_split(chosen, -(-len(chosen) // 16))
     means = [vae.encode(to_tensor(source.pictures(part)))[0] for part in parts]
-    return 1.0 / float(torch.cat(means).std())
+    # rounded, so that a rerun on other threads finds the same
+    return round(1.0 / float(torch.cat(means).std()), 5)
 
 
 def encode_all(
@@ -47,7 +45,7 @@ def encode_all(
 
     Raises: TrainingError when `place` holds the latents of other pictures or another VAE.
     """
-    note = {"vae": digest(vae), "pictures": len(source)}
+    note: dict[str, Any] = {"vae": digest(vae), "pictures": len(source)}
     if place.exists():
         return _kept(place, note)
     dtype, count = computing_dtype(settings, "cpu"), len(source)
@@ -64,30 +62,26 @@ def encode_all(
         for part in executor.map(encode, range(0, count, batch)):
             means.append(part)
             progress(min(len(means) * batch, count), count, "encoding pictures")
-    fresh = place.with_suffix(".partial")
-    save_file({"mean": torch.cat(means)}, fresh, {NOTE: json.dumps(note)})
-    fresh.replace(place)
+    write_tensors(place, {"mean": torch.cat(means)}, note)
     return torch.cat(means)
 
 
 def digest(vae: AutoencoderKL) -> str:
     """Return a short digest of a VAE in half precision, the same before and after it is saved."""
-    found = hashlib.sha256(f"{vae.config.scale_factor:.9g}".encode())
+    found = hashlib.sha256(f"{vae.config.scale_factor:.5f}".encode())
     for weight in vae.state_dict().values():
         found.update(weight.detach().half().contiguous().numpy().tobytes())
     return found.hexdigest()[:16]
 
 
-def _kept(place: Path, note: dict[str, object]) -> Tensor:
+def _kept(place: Path, note: dict[str, Any]) -> Tensor:
     try:
-        with safe_open(place, "pt") as file:
-            made = json.loads((file.metadata() or {}).get(NOTE, "{}"))
-            latents: Tensor = file.get_tensor("mean")
-    except (SafetensorError, OSError, ValueError) as error:
+        tensors, made = read_tensors(place)
+    except (OSError, ValueError) as error:
         raise TrainingError(f"{place}: holds no latents ({error}); delete it") from error
     if made != note:
         raise TrainingError(
             f"{place}: holds the latents of other pictures or of another VAE; "
             "delete it, or name another file"
         )
-    return latents
+    return tensors["mean"]

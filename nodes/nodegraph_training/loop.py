@@ -1,7 +1,7 @@
 """The one training loop: steps, log, previews, checkpoints, and going on where a run stopped."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ def train(
     *,
     device: str = "cpu",
     progress: Progress = silent,
-    plan: dict[str, object] | None = None,
+    plan: Mapping[str, object] | None = None,
 ) -> Trained:
     """Train until `settings.steps` (or `stop`), continuing the run that `folder` holds.
 

@@ -28,12 +28,12 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """Return about the nearest matrix (rows, columns) with singular values near 1."""
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / (torch.linalg.vector_norm(x) + 1e-7)
+    x = matrix.t() if tall else matrix
+    x = x / (x.square().sum().sqrt() + 1e-7)
     for _ in range(steps):
-        square = x @ x.T
+        square = x @ x.t()
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.T if tall else x
+    return x.t() if tall else x
 
 
 class Muon:

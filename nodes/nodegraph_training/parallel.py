@@ -5,7 +5,7 @@ threads with one operator thread each keep two cores busy, without a second proc
 barriers inside each operator.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -16,7 +16,7 @@ Loss = Callable[[int], tuple[Tensor, dict[str, float]]]
 
 
 @contextmanager
-def single_threaded(workers: int) -> Iterator[None]:
+def single_threaded(workers: int) -> Generator[None]:
     """Give each operator one thread while several workers run, and restore the setting after."""
     before = torch.get_num_threads()
     if workers > 1:
@@ -52,9 +52,10 @@ def gradients(
     shares = list(executor.map(share, range(workers)))
     total = _plain(shares[0][0])
     for other, _ in shares[1:]:
-        torch._foreach_add_(total, _plain(other))
+        for sum_so_far, gradient in zip(total, _plain(other), strict=True):
+            sum_so_far += gradient
     if workers > 1:
-        torch._foreach_mul_(total, 1.0 / workers)
+        total = [gradient / workers for gradient in total]
     numbers = {name: sum(share[1][name] for share in shares) / workers for name in shares[0][1]}
     return total, numbers
 

@@ -77,7 +77,7 @@ def train_text_to_image(
         vae, source, folder / "latents.safetensors", settings=settings, progress=progress
     )
     known = vocabulary(source, tokenizer(), settings.seed)
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.seed)  # pyright: ignore[reportUnknownMemberType]
     model = TextToImage(recipe.unet, replace(recipe.text, rows=len(known) + 1))
     task = TextToImageTask(
         source, latents, vae, model, known, empty=recipe.empty, prompts=prompts, seed=settings.seed
@@ -106,7 +106,7 @@ def train_control(
     place = latents or folder / "latents.safetensors"
     encoded = encode_all(vae, source, place, settings=settings, progress=progress)
     check_kind(source, kind, vae.config.factor, encoded.shape[2:])
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.seed)  # pyright: ignore[reportUnknownMemberType]
     model = ControlNetModel.from_unet(unet, hint_widths)
     precision = computing_dtype(settings, "cpu")
     task = ControlTask(

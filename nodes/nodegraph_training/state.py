@@ -52,13 +52,14 @@ class State:
     @torch.no_grad()
     def apply(self, gradients: list[Tensor], step: int, spread: muon.Spread = map) -> float:
         """Take one optimiser step from float32 gradients and return their norm before clipping."""
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
         if not torch.isfinite(norm):
             raise TrainingError(
                 f"training: the gradient of step {step + 1} is not finite; lower `rate`, "
                 "or look for broken samples"
             )
-        torch._foreach_mul_(gradients, torch.clamp(self.settings.clip / (norm + 1e-6), max=1.0))
+        shrink = torch.clamp(self.settings.clip / (norm + 1e-6), max=1.0)
+        gradients = [gradient * shrink for gradient in gradients]
         rate = self.settings.learning_rate(step)
         self.muon.step([gradients[place] for place in self.matrices], rate, spread)
         for place in self.others:
@@ -66,9 +67,10 @@ class State:
             self.weights[place].grad = gradients[place]
         for group in self.adamw.param_groups:
             group["lr"] = rate
-        self.adamw.step()
-        torch._foreach_lerp_(self.shadow, self.weights, 1.0 - self.settings.ema_decay(step))
-        torch._foreach_copy_(self.computing, self.weights)
+        self.adamw.step()  # pyright: ignore[reportUnknownMemberType]
+        for average, weight in zip(self.shadow, self.weights, strict=True):
+            average.lerp_(weight, 1.0 - self.settings.ema_decay(step))
+        self._refresh()
         return float(norm)
 
     def saved(self, step: int) -> Saved:
@@ -110,13 +112,17 @@ class State:
             }
             kept = {key: value for key, value in moments.items() if value is not None}
             self.adamw.state[self.weights[place]] = kept
-        torch._foreach_copy_(self.computing, self.weights)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for fast, weight in zip(self.computing, self.weights, strict=True):
+            fast.copy_(weight)
 
 
 def computing_dtype(settings: Settings, device: str) -> torch.dtype:
     """Return what a step computes in: bfloat16 where the processor has it."""
     if settings.precision == "auto":
-        fast = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
+        fast = device != "cpu" or _has_fast_bfloat16()
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
 
@@ -128,3 +134,7 @@ def compute_copy(model: Model, dtype: torch.dtype) -> Model:
         if weight.ndim == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return twin.eval()
+
+
+def _has_fast_bfloat16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]

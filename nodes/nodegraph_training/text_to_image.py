@@ -65,7 +65,7 @@ class TextToImageTask:
         captions = [self.source.caption(int(index), batch.numpy) for index in batch.indices]
         kept = ["" if batch.numpy.random() < self.empty else text for text in captions]
         ids = forget_some(ids_of(kept, self.encode), self.unknown, batch.torch)
-        latent = self.latents[torch.from_numpy(batch.indices)].float()
+        latent = self.latents[torch.as_tensor(batch.indices)].float()
         sample = noised(latent, self.sigmas, model.unet.config.prediction, batch.torch)
         x = sample.x.to(next(model.parameters()).dtype).contiguous(
             memory_format=torch.channels_last

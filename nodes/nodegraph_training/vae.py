@@ -29,7 +29,7 @@ class VAETask:
 
         The number of pixels in a step stays the same.
         """
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
         self.model: nn.Module = AutoencoderKL(config)
         self.source, self.crop, self.whole_from = source, crop, whole_from
         self.count = len(source)
@@ -70,16 +70,14 @@ def crops(pixels: Pictures, size: int, rng: np.random.Generator) -> Pictures:
     """Cut one square from each picture, most of them centred on an edge."""
     height, width = pixels.shape[1:3]
     out = np.empty((len(pixels), size, size, 3), np.uint8)
-    for place, picture in zip(out, pixels, strict=True):
+    for index in range(len(pixels)):
+        picture: Pictures = pixels[index]
         top, left = rng.integers(0, (height - size + 1, width - size + 1))
-        rows, columns = (
-            np.nonzero(cv2.Canny(picture, 60, 140)) if rng.random() < ON_EDGES else ((), ())
-        )
-        if len(rows):
-            pick = rng.integers(len(rows))
-            top = int(np.clip(rows[pick] - size // 2, 0, height - size))
-            left = int(np.clip(columns[pick] - size // 2, 0, width - size))
-        place[...] = picture[top : top + size, left : left + size]
+        edges = np.argwhere(np.asarray(cv2.Canny(picture, 60, 140)))
+        if rng.random() < ON_EDGES and len(edges):
+            middle = edges[rng.integers(len(edges))]
+            top, left = np.clip(middle - size // 2, 0, (height - size, width - size))
+        out[index] = picture[top : top + size, left : left + size]
     return out
 
 
@@ -115,7 +113,7 @@ def edge_map(x: Tensor) -> Tensor:
 
 def to_tensor(pixels: Pictures) -> Tensor:
     """Return pictures (B, H, W, 3) uint8 as (B, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    return torch.as_tensor(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
 def to_pixels(x: Tensor) -> Pictures:

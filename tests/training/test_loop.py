@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nodegraph import Cancelled
-from nodegraph_training import checkpoint
+from nodegraph_training import checkpoint, tensors
 from nodegraph_training.curve import draw_curve
 from nodegraph_training.errors import TrainingError
 from nodegraph_training.log import read
@@ -61,11 +61,11 @@ def test_a_full_disk_keeps_the_old_checkpoint(
     train(LineTask(), quick(9, stop=3), tmp_path)
     old = (tmp_path / "state.safetensors").read_bytes()
 
-    def full(tensors: object, path: Path, metadata: object) -> None:
+    def full(values: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     with pytest.raises(TrainingError, match=r"step 9 could not be written .*No space left"):
         train(LineTask(), quick(9), tmp_path)
     assert (tmp_path / "state.safetensors").read_bytes() == old
