@@ -75,9 +75,8 @@ def chain(length: int) -> Plan:
 
 def run_chain(length: int, folder: Path) -> None:
     """Plan and run a chain with its journal on disk."""
-    journal = Journal(folder / "journal.jsonl")
-    assert Runner(Settings(folder), [journal]).run(chain(length)) == {"sum": length}
-    journal.close()
+    with Journal(folder / "journal.jsonl") as journal:
+        assert Runner(Settings(folder), [journal]).run(chain(length)) == {"sum": length}
 
 
 def thirty_nodes(folder: Path) -> Path:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import time
 from typing import Any
 
-from . import reading
+from . import __version__, reading
 from .checking import Checked, check_workflow
 from .errors import NodegraphError, Problem, WorkflowError
 from .journal import Journal, Listener
@@ -75,14 +76,13 @@ class Session:
             raise WorkflowError(checked.problems)
         if not write:
             return Outputs(Runner(settings, listeners).run(checked.plan))
-        journal = _open_journal(settings.out)
-        try:
+        told = {"device": settings.device, "dtype": settings.dtype}
+        with _open_journal(settings.out) as journal:
+            head = {"flow": self.flow.name, "inputs": checked.inputs, **told}
+            journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
             values = Runner(settings, (journal, *listeners)).run(checked.plan)
-            told = {"device": settings.device, "dtype": settings.dtype}
             record = make_record(self.flow, checked, self.packages, told)
             return Outputs(values, _write(values, settings.out, record, (journal, *listeners)))
-        finally:
-            journal.close()
 
 
 def check(

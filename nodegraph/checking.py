@@ -11,7 +11,7 @@ from .families import Family, agree, letter
 from .links import fits
 from .models import Models
 from .packages import Packages
-from .plan import Bound, Plan, Source, Step, cycles, in_order, make_plan, needed
+from .plan import Plan, Source, Step, cycles, in_order, make_plan, needed
 from .requirements import unmet
 from .resolve import Resolver
 from .spec import InputSpec, NodeSpec
@@ -136,52 +136,42 @@ class _Checker:
             for port, value in entry.inputs.items():
                 self.dangling(value, ("nodes", entry.id, "inputs", port), f"{entry.id}.{port}")
             return
-        constants: dict[str, Any] = {}
-        links: dict[str, Bound] = {}
+        function = partial(self.packages.package(entry.package).function, entry.function)
+        step = Step(entry.id, entry.type, spec, function)
         for port, value in entry.inputs.items():
-            self.bind(entry, spec, port, value, constants, links)
+            self.bind(step, port, value)
         for name, wanted in spec.inputs.items():
             if name not in entry.inputs:
-                self.absent(entry, wanted, constants)
-        function = partial(self.packages.package(entry.package).function, entry.function)
-        self.steps[entry.id] = Step(entry.id, entry.type, spec, function, constants, links)
+                self.absent(step, wanted)
+        self.steps[entry.id] = step
 
-    def bind(
-        self,
-        entry: Entry,
-        spec: NodeSpec,
-        port: str,
-        value: Value,
-        constants: dict[str, Any],
-        links: dict[str, Bound],
-    ) -> None:
-        path = ("nodes", entry.id, "inputs", port)
-        place = f"{entry.id}.{port}"
-        if port not in spec.inputs:
-            help_ = near(port, spec.inputs) or f"; it takes {', '.join(spec.inputs) or 'nothing'}"
-            self.fault("unknown_input", path, f"{place}: {entry.type!r} has no such input{help_}")
+    def bind(self, step: Step, port: str, value: Value) -> None:
+        """Give a step what stands in one of its inputs, as a constant or a link."""
+        path = ("nodes", step.id, "inputs", port)
+        place = f"{step.id}.{port}"
+        known = step.spec.inputs
+        if port not in known:
+            help_ = near(port, known) or f"; it takes {', '.join(known) or 'nothing'}"
+            self.fault("unknown_input", path, f"{place}: {step.type!r} has no such input{help_}")
             self.dangling(value, path, place)
             return
         try:
-            bound = self.bound(value, spec.inputs[port].type, path, place)
+            bound = self.bound(value, known[port].type, place)
         except Misfit as misfit:
             self.fault(misfit.code, path, f"{place}: {misfit}")
             return
-        if isinstance(bound, Source) or isinstance(value, Several):
-            links[port] = bound
-        else:
-            constants[port] = bound
+        linked = isinstance(bound, Source) or isinstance(value, Several)
+        (step.links if linked else step.constants)[port] = bound
 
-    def absent(self, entry: Entry, port: InputSpec, constants: dict[str, Any]) -> None:
-        path = ("nodes", entry.id, "inputs")
+    def absent(self, step: Step, port: InputSpec) -> None:
+        """Report an input that has to be given; resolve a model that is the default."""
         if port.required:
-            message = f"{entry.id}: input {port.name!r} is missing; give {expected(port.type)}"
-            self.fault("missing_input", path, message)
+            message = f"{step.id}: input {port.name!r} is missing; give {expected(port.type)}"
+            self.fault("missing_input", ("nodes", step.id, "inputs"), message)
         elif port.type.model and port.default is not None:
-            value = Literal(port.default, self.flow.base)
-            self.bind(entry, self.specs[entry.id], port.name, value, constants, {})
+            self.bind(step, port.name, Literal(port.default, self.flow.base))
 
-    def bound(self, value: Value, type_: PortType, path: tuple[str | int, ...], place: str) -> Any:
+    def bound(self, value: Value, type_: PortType, place: str) -> Any:
         """Return a constant, a Source, or a list of these.
 
         Raises:
@@ -196,7 +186,7 @@ class _Checker:
         if isinstance(value, Several):
             if type_.kind != "list" or type_.item is None:
                 raise Misfit("wrong_type", f"a list of links is not {expected(type_)}")
-            items = [self.bound(item, type_.item, path, place) for item in value.items]
+            items = [self.bound(item, type_.item, place) for item in value.items]
             within(items, type_)
             return items
         source, output = self.source(value)

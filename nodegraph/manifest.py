@@ -18,7 +18,7 @@ from . import __version__
 from .errors import PackageError
 from .spec import NodeSpec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 IMPORT_SECONDS: Final = 120
 _CHILD = (
     "import json, sys; request = json.loads(sys.stdin.read()); sys.path[:] = request['path'];"

@@ -1,5 +1,6 @@
 """Runs a plan: one node at a time, values dropped after their last use, every event told."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from .context import Cancelled, Context
 from .errors import NodeError, PackageError
 from .journal import Event, Listener
 from .plan import Bound, Plan, Source, Step
+from .ports import declared_port
 from .values import Misfit, conform
 
 _EVERY: float = 0.05
@@ -66,14 +68,15 @@ class Runner:
         self._tell("started", node=step.id, type=step.type)
         began = perf_counter()
         try:
-            self._keep(step, self._call(step, function))
+            held = self._keep(step, self._call(step, function))
         except NodeError as error:
             self._tell("failed", node=step.id, error=str(error))
             raise
         except (KeyboardInterrupt, Cancelled):
             self._tell("cancelled", node=step.id)
             raise
-        self._tell("finished", node=step.id, seconds=round(perf_counter() - began, 6))
+        seconds = round(perf_counter() - began, 6)
+        self._tell("finished", node=step.id, seconds=seconds, bytes=held, peak_mib=_peak())
 
     def _call(self, step: Step, function: Callable[..., Any]) -> Any:
         arguments = dict(step.constants)
@@ -103,7 +106,9 @@ class Runner:
         except Misfit as misfit:
             raise NodeError(f"{step.id}.{port}: {misfit}", node=step.id, port=port) from misfit
 
-    def _keep(self, step: Step, result: Any) -> None:
+    def _keep(self, step: Step, result: Any) -> int:
+        """Keep a step's results until their last use, and say how many bytes are known of."""
+        held = 0
         for name, port in step.spec.outputs.items():
             value = getattr(result, name) if step.spec.several else result
             try:  # blame the node that gave a wrong value, not the one that stumbles over it
@@ -111,6 +116,10 @@ class Runner:
             except Misfit as misfit:
                 message = f"{step.id} ({step.type}): result {name!r} does not fit: {misfit}"
                 raise NodeError(message, node=step.id, port=name) from misfit
+            declared = declared_port(value)
+            if declared is not None and declared.codec.can("size"):
+                held += declared.codec.size(value)
+        return held
 
     def _context(self, step: Step) -> Context:
         last = [0.0]
@@ -134,6 +143,16 @@ class Runner:
         told: Event = {"event": event, "time": round(time(), 6), **data}
         for listener in self.listeners:
             listener(told)
+
+
+def _peak() -> int:
+    """Return the most memory that this process has held so far, in MiB; 0 where none can tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most >> (20 if sys.platform == "darwin" else 10)
 
 
 def _failure(step: Step, error: Exception) -> str:

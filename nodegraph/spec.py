@@ -1,7 +1,7 @@
 """What a node is, as plain data: its ports, ranges, defaults and help page."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 from .types import PortType
 
@@ -26,6 +26,9 @@ class OutputSpec:
     type: PortType
 
 
+P = TypeVar("P", InputSpec, OutputSpec)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
     """Everything that is known of a node without running it."""
@@ -48,45 +51,17 @@ class NodeSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {
-            "name": self.name,
-            "inputs": [_input_to_json(port) for port in self.inputs.values()],
-            "outputs": [{"name": o.name, "type": o.type.to_json()} for o in self.outputs.values()],
-            "doc": self.doc,
-            "version": self.version,
-            "cache": self.cache,
-            "device": self.device,
-            "sink": self.sink,
-            "several": self.several,
-            "context": self.context,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "NodeSpec":
         """Read what `to_json` gave."""
         rest = dict(data)
-        inputs = [_input_from_json(port) for port in rest.pop("inputs")]
-        outputs = [
-            OutputSpec(o["name"], PortType.from_json(o["type"])) for o in rest.pop("outputs")
-        ]
-        return cls(
-            inputs={port.name: port for port in inputs},
-            outputs={port.name: port for port in outputs},
-            **rest,
-        )
+        inputs = {name: _typed(InputSpec, port) for name, port in rest.pop("inputs").items()}
+        outputs = {name: _typed(OutputSpec, port) for name, port in rest.pop("outputs").items()}
+        return cls(inputs=inputs, outputs=outputs, **rest)
 
 
-def _input_from_json(data: dict[str, Any]) -> InputSpec:
+def _typed(cls: type[P], data: dict[str, Any]) -> P:
     rest = dict(data)
-    return InputSpec(type=PortType.from_json(rest.pop("type")), **rest)
-
-
-def _input_to_json(port: InputSpec) -> dict[str, Any]:
-    return {
-        "name": port.name,
-        "type": port.type.to_json(),
-        "flows": port.flows,
-        "required": port.required,
-        "default": port.default,
-        "description": port.description,
-    }
+    return cls(type=PortType.from_json(rest.pop("type")), **rest)

@@ -1,6 +1,6 @@
 """The type of a port as plain data: what a value must be, and which values a link may carry."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 
@@ -57,21 +57,9 @@ class PortType:
     model: str = ""
     destination: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data without what is at its default."""
-        data: dict[str, Any] = {"kind": self.kind}
-        for entry in fields(self)[1:]:
-            value = getattr(self, entry.name)
-            if value:
-                data[entry.name] = value.to_json() if isinstance(value, PortType) else value
-        return data
-
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "PortType":
-        """Read what `to_json` gave."""
+        """Read what `dataclasses.asdict` gave, after a way through JSON."""
         rest = dict(data)
-        if "item" in rest:
-            rest["item"] = cls.from_json(rest["item"])
-        if "choices" in rest:
-            rest["choices"] = tuple(rest["choices"])
-        return cls(**rest)
+        item, choices = rest.pop("item"), rest.pop("choices")
+        return cls(item=cls.from_json(item) if item else None, choices=tuple(choices), **rest)

@@ -2,69 +2,41 @@
 
 import json
 import sys
-from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from time import perf_counter
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from nodegraph.journal import Event
+from nodegraph.journal import Event, Listener
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
 
-class Display(ABC):
-    """Hears a run's events while it is entered; says at the end where outputs are."""
-
-    def __init__(self, stdout: TextIO) -> None:
-        self.stdout = stdout
-
-    def __enter__(self) -> "Display":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-    @abstractmethod
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-
-    def written(self, event: Event) -> None:
-        """Say where an output is."""
-        about = f" ({event['about']})" if event["about"] else ""
-        if event["path"] is None:
-            print(f"{event['output']}: {event['about']}", file=self.stdout)
-        else:
-            print(f"{event['path']}{about}", file=self.stdout)
+@contextmanager
+def display(as_json: bool, quiet: bool, stdout: TextIO) -> Generator[Listener, None, None]:
+    """Give what hears a run's events; paths of outputs go to `stdout`, progress to stderr."""
+    if as_json:
+        yield lambda event: print(json.dumps(event, default=str), file=stdout, flush=True)
+    elif quiet:
+        yield lambda event: None
+    elif sys.stderr.isatty():
+        with _bars() as progress:
+            bars = Bars(progress)
+            yield bars
+        for event in bars.files:
+            _print_written(event, stdout)
+    else:
+        yield PlainLines(stdout)
 
 
-class Silent(Display):
-    """Says nothing."""
-
-    def __call__(self, event: Event) -> None:
-        """Show nothing."""
-
-
-class JsonLines(Display):
-    """One JSON object a line on stdout."""
-
-    def __call__(self, event: Event) -> None:
-        """Print the event."""
-        print(json.dumps(event, default=str), file=self.stdout, flush=True)
-
-
-class PlainLines(Display):
-    """A line on stderr when a node is done, and at most one a few seconds while it works."""
+class PlainLines:
+    """A line on stderr when a node is done, and one every few seconds while it works."""
 
     every = 5.0
 
     def __init__(self, stdout: TextIO) -> None:
-        super().__init__(stdout)
+        self.stdout = stdout
         self.total = self.done = 0
         self.began = self.last = perf_counter()
 
@@ -77,70 +49,33 @@ class PlainLines(Display):
                 self.began = self.last = perf_counter()
             case "progress" if perf_counter() - self.last >= self.every:
                 self.last = perf_counter()
-                self.say(f"{event['node']}: {_steps(event)}{_left(event, self.last - self.began)}")
+                left = _left(event, self.last - self.began)
+                print(f"{event['node']}: {_steps(event)}{left}", file=sys.stderr, flush=True)
             case "finished":
                 self.done += 1
-                self.say(f"[{self.done}/{self.total}] {event['node']} {_seconds(event['seconds'])}")
+                print(_finished(event, self.done, self.total), file=sys.stderr, flush=True)
             case "written":
-                self.written(event)
+                _print_written(event, self.stdout)
             case _:
                 pass
 
-    def say(self, line: str) -> None:
-        """Print a line on stderr at once."""
-        print(line, file=sys.stderr, flush=True)
 
+class Bars:
+    """A line for each node that is done, a bar with time left for the one at work."""
 
-class Bars(Display):
-    """A line for each node with time taken, a bar for the one at work with time left."""
-
-    def __init__(self, stdout: TextIO) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        super().__init__(stdout)
-        self.console = Console(stderr=True, highlight=False)
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[steps]}", markup=False),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
+    def __init__(self, progress: "Progress") -> None:
+        self.progress = progress
         self.task: TaskID | None = None
         self.total = self.done = 0
         self.files: list[Event] = []
 
-    def __enter__(self) -> "Bars":
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.progress.stop()
-        for event in self.files:
-            self.written(event)
-
     def __call__(self, event: Event) -> None:
-        """Move the bars."""
+        """Move the bar."""
         match event["event"]:
             case "loading":
                 self.show("loading packages")
             case "planned":
                 self.total = event["nodes"]
-                self.clear()
             case "started":
                 self.show(event["node"])
             case "progress" if self.task is not None:
@@ -149,19 +84,14 @@ class Bars(Display):
             case "finished":
                 self.done += 1
                 self.clear()
-                taken = _seconds(event["seconds"])
-                self.console.print(
-                    f"[{self.done}/{self.total}] {event['node']} {taken}", markup=False
-                )
-            case "failed" | "cancelled":
-                self.clear()
+                self.progress.console.print(_finished(event, self.done, self.total), markup=False)
             case "written":
                 self.files.append(event)
             case _:
                 pass
 
     def show(self, name: str) -> None:
-        """Show a bar."""
+        """Show a bar of this name and no other."""
         self.clear()
         self.task = self.progress.add_task(name, total=None, steps="")
 
@@ -172,25 +102,41 @@ class Bars(Display):
             self.task = None
 
 
-def make_display(as_json: bool, quiet: bool, stdout: TextIO) -> Display:
-    """Choose how a run is shown."""
-    if as_json:
-        return JsonLines(stdout)
-    if quiet:
-        return Silent(stdout)
-    return Bars(stdout) if sys.stderr.isatty() else PlainLines(stdout)
+def _bars() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[steps]}", markup=False),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+
+
+def _print_written(event: Event, stdout: TextIO) -> None:
+    about = event["about"]
+    if event["path"] is None:
+        print(f"{event['output']}: {about}", file=stdout)
+    else:
+        print(event["path"] + (f" ({about})" if about else ""), file=stdout)
+
+
+def _finished(event: Event, done: int, total: int) -> str:
+    return f"[{done}/{total}] {event['node']} {_seconds(event['seconds'])}"
 
 
 def _steps(event: Event) -> str:
-    text = f"{event['done']}/{event['total']}"
-    message: Any = event.get("message")
-    return f"{text} {message}" if message else text
+    message = event.get("message")
+    return f"{event['done']}/{event['total']}" + (f" {message}" if message else "")
 
 
 def _left(event: Event, taken: float) -> str:
-    if not event["done"] or event["total"] <= event["done"]:
-        return ""
-    return f", {_seconds(taken / event['done'] * (event['total'] - event['done']))} left"
+    done, total = event["done"], event["total"]
+    return f", {_seconds(taken / done * (total - done))} left" if 0 < done < total else ""
 
 
 def _seconds(seconds: float) -> str:

@@ -9,7 +9,7 @@ from nodegraph.reading import load
 from nodegraph.runner import Settings
 
 from .arguments import Parser, add_run_flags, parser
-from .display import make_display
+from .display import display
 from .given import input_parser, session
 
 
@@ -22,9 +22,9 @@ def run(arguments: argparse.Namespace) -> int:
     work = session(arguments)
     folder = Path(arguments.out) if arguments.out else Path("out", work.flow.name)
     settings = Settings(folder, arguments.device, arguments.dtype)
-    show = make_display(arguments.json, arguments.quiet, sys.stdout)
-    with show, redirect_stdout(sys.stderr):  # what nodes print is no part of our answer
-        work.run(settings, listeners=[show])
+    show = display(arguments.json, arguments.quiet, sys.stdout)
+    with show as hear, redirect_stdout(sys.stderr):  # what nodes print is no part of our answer
+        work.run(settings, listeners=[hear])
     return 0
 
 

@@ -250,9 +250,10 @@ def test_outputs_and_journal_are_written(tmp_path: Path) -> None:
         "a Model has no file form, nothing was written"
     ]
     events = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    assert [e["event"] for e in events][:2] == ["loading", "planned"]
+    assert [e["event"] for e in events][:3] == ["run", "loading", "planned"]
     finished = [e for e in events if e["event"] == "finished"]
-    assert sorted(e["node"] for e in finished) == ["a", "m", "n"]
+    assert {e["node"]: e["bytes"] for e in finished} == {"a": len("bear"), "m": 0, "n": 0}
+    assert all(e["peak_mib"] > 0 for e in finished)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "a.record.json", "a.toy", "journal.jsonl", "n.json",
     ]  # fmt: skip
