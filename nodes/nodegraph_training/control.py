@@ -18,7 +18,7 @@ from nodegraph_training.errors import TrainingError
 from nodegraph_training.noise import diffusion_loss, noised, trained_sigmas
 from nodegraph_training.preview import Control, PreviewRequest, draw, tile
 from nodegraph_training.state import compute_copy
-from nodegraph_training.task import Batch
+from nodegraph_training.task import Batch, as_input
 from nodegraph_training.words import ids_of
 
 
@@ -39,14 +39,14 @@ class ControlTask:
         empty: float = 0.3,
         seed: int = 0,
         precision: torch.dtype = torch.float32,
+        device: str = "cpu",
     ) -> None:
         """Begin with a ControlNet, as a rule a fresh copy; `kind` names the hints to follow."""
         self.unet, self.text, self.vae = locked
         for part in (self.unet, self.text, self.vae):
             part.requires_grad_(False).eval()
-        self.fast_unet = compute_copy(self.unet, precision)
-        self.fast_text = compute_copy(self.text, precision)
-        self.precision = precision
+        self.fast_unet = compute_copy(self.unet, precision).to(device)
+        self.fast_text = compute_copy(self.text, precision).to(device)
         self.model: nn.Module = model
         self.source, self.kind, self.latents, self.empty = source, kind, latents, empty
         self.count = len(source)
@@ -58,21 +58,18 @@ class ControlTask:
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Return the weighted loss of one share of the batch."""
         assert isinstance(model, ControlNetModel)
-        dtype = self.precision
         captions = [self.source.caption(int(index), batch.numpy) for index in batch.indices]
         kept = ["" if batch.numpy.random() < self.empty else text for text in captions]
-        hint = to_hint(self.source.hint(self.kind, batch.indices)).to(dtype)
+        hint = as_input(to_hint(self.source.hint(self.kind, batch.indices)), model)
         latent = self.latents[torch.as_tensor(batch.indices)].float()
         sample = noised(latent, self.sigmas, self.unet.config.prediction, batch.torch)
-        x = sample.x.to(dtype).contiguous(memory_format=torch.channels_last)
+        x = as_input(sample.x, model)
+        sample = sample.on(x.device)
         with torch.no_grad():
-            context = self.fast_text(ids_of(kept, self.encode))
-            words, times = (
-                self.fast_unet.project_context(context),
-                self.fast_unet.project_time(sample.timesteps),
-            )
-        embedding = model.embed_hint(hint.contiguous(memory_format=torch.channels_last))
-        residuals = model(x, embedding, sample.timesteps, context)
+            context = self.fast_text(ids_of(kept, self.encode).to(x.device))
+            words = self.fast_unet.project_context(context)
+            times = self.fast_unet.project_time(sample.timesteps)
+        residuals = model(x, model.embed_hint(hint), sample.timesteps, context)
         output = self.fast_unet(x, times, words, Injection().with_residuals(residuals))
         return diffusion_loss(output, sample), {}
 

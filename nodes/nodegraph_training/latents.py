@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nodegraph_diffusion.models.vae import AutoencoderKL
 from nodegraph_training.dataset import PictureSource
@@ -15,6 +15,7 @@ from nodegraph_training.loop import Progress, silent
 from nodegraph_training.parallel import pool, single_threaded
 from nodegraph_training.settings import Settings
 from nodegraph_training.state import compute_copy, computing_dtype
+from nodegraph_training.task import as_input
 from nodegraph_training.tensors import read_tensors, write_tensors
 from nodegraph_training.vae import to_tensor
 
@@ -38,6 +39,7 @@ def encode_all(
     place: Path,
     *,
     settings: Settings,
+    device: str = "cpu",
     batch: int = 32,
     progress: Progress = silent,
 ) -> Tensor:
@@ -45,17 +47,20 @@ def encode_all(
 
     Raises: TrainingError when `place` holds the latents of other pictures or another VAE.
     """
-    note: dict[str, Any] = {"vae": digest(vae), "pictures": len(source)}
+    note: dict[str, Any] = {
+        "vae": digest(vae, f"{vae.config.scale_factor:.5f}"),
+        "pictures": len(source),
+    }
     if place.exists():
         return _kept(place, note)
-    dtype, count = computing_dtype(settings, "cpu"), len(source)
-    fast = compute_copy(vae, dtype)
+    count = len(source)
+    fast = compute_copy(vae, computing_dtype(settings, device)).to(device)
 
     @torch.no_grad()  # holds for one thread only
     def encode(start: int) -> Tensor:
         x = to_tensor(source.pictures(np.arange(start, min(start + batch, count))))
-        mean = fast.encode(x.to(dtype).contiguous(memory_format=torch.channels_last))[0]
-        return (mean.float() * vae.config.scale_factor).half().contiguous()
+        mean = fast.encode(as_input(x, fast))[0]
+        return (mean.float() * vae.config.scale_factor).half().contiguous().cpu()
 
     means: list[Tensor] = []
     with single_threaded(settings.workers), pool(settings.workers) as executor:
@@ -66,11 +71,11 @@ def encode_all(
     return torch.cat(means)
 
 
-def digest(vae: AutoencoderKL) -> str:
-    """Return a short digest of a VAE in half precision, the same before and after it is saved."""
-    found = hashlib.sha256(f"{vae.config.scale_factor:.5f}".encode())
-    for weight in vae.state_dict().values():
-        found.update(weight.detach().half().contiguous().numpy().tobytes())
+def digest(model: nn.Module, note: str = "") -> str:
+    """Return a short digest of a model in half precision: saving and loading keep it."""
+    found = hashlib.sha256(note.encode())
+    for weight in model.state_dict().values():
+        found.update(weight.detach().half().contiguous().cpu().numpy().tobytes())
     return found.hexdigest()[:16]
 
 

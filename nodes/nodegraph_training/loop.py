@@ -82,7 +82,7 @@ def train(
     pictures = sorted((folder / "samples").glob("*.png"))
     write_curve(folder / "loss.png", read(log.path), folder.name)
     return Trained(
-        state.average, max(begin, end), folder / "loss.png", pictures[-1] if pictures else None
+        state.averaged(), max(begin, end), folder / "loss.png", pictures[-1] if pictures else None
     )
 
 
@@ -121,7 +121,7 @@ def _step(task: Task, state: State, executor: ThreadPoolExecutor, step: int) -> 
 
 
 def _show(task: Task, state: State, folder: Path, step: int) -> None:
-    picture = task.preview(state.average)
+    picture = task.preview(state.averaged())
     place = folder / "samples" / f"{step:06d}.png"
     place.parent.mkdir(exist_ok=True)
     encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]

@@ -110,7 +110,13 @@ def train_vae(
     )
     config = VAEConfig(widths=tuple(widths), blocks=blocks, norm_groups=norm_groups)
     vae, done = stages.train_vae(
-        data.source, config, settings, folder, crop=crop, progress=context.progress
+        data.source,
+        config,
+        settings,
+        folder,
+        crop=crop,
+        device=context.device,
+        progress=context.progress,
     )
     return TrainedVAE(VAE(vae, family), _picture(done.curve), _samples(done))
 
@@ -175,7 +181,14 @@ def train_text_to_image(
     )
     recipe = stages.TextToImageRecipe(unet, text, empty)
     network, encoder, done = stages.train_text_to_image(
-        data.source, vae.model, recipe, settings, folder, prompts=prompts, progress=context.progress
+        data.source,
+        vae.model,
+        recipe,
+        settings,
+        folder,
+        prompts=prompts,
+        device=context.device,
+        progress=context.progress,
     )
     return TrainedTextToImage(
         UNet(network, vae.family),
@@ -197,7 +210,7 @@ def train_controlnet(
     kind: Literal["canny", "depth", "normals", "segmentation", "hint"] = "canny",
     steps: Steps = 2000,
     batch: Batch = 32,
-    rate: Rate = 1e-3,
+    rate: Rate = 2e-3,
     warmup: Annotated[int, Field(ge=0)] = 50,
     decay: Annotated[float, Field(gt=0, le=1)] = 0.4,
     seed: Seed = 3,
@@ -242,6 +255,7 @@ def train_controlnet(
         latents=latents,
         hint_widths=(first, second, third, fourth),
         empty=empty,
+        device=context.device,
         progress=context.progress,
     )
     return TrainedControlNet(

@@ -1,6 +1,6 @@
 """The diffusion loss: noise a latent at a random time step, predict, weigh by the noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -19,6 +19,10 @@ class Noised:
     timesteps: Tensor
     target: Tensor
     weight: Tensor
+
+    def on(self, device: torch.device) -> "Noised":
+        """Return the batch on a device; it is always drawn on the CPU, for equal numbers."""
+        return Noised(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def noised(latent: Tensor, sigmas: Tensor, prediction: str, generator: torch.Generator) -> Noised:

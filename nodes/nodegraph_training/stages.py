@@ -13,10 +13,10 @@ from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
 from nodegraph_diffusion.tokens import tokenizer
 from nodegraph_training.control import ControlTask, check_kind
 from nodegraph_training.dataset import PictureSource
-from nodegraph_training.latents import encode_all, scale_factor
+from nodegraph_training.latents import digest, encode_all, scale_factor
 from nodegraph_training.loop import Progress, Trained, silent, train
 from nodegraph_training.settings import Settings
-from nodegraph_training.state import computing_dtype
+from nodegraph_training.state import Model, compute_copy, computing_dtype
 from nodegraph_training.text_to_image import TextToImage, TextToImageTask
 from nodegraph_training.vae import VAETask
 from nodegraph_training.words import vocabulary
@@ -30,6 +30,7 @@ def train_vae(
     *,
     crop: int = 64,
     whole: float = 0.2,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> tuple[AutoencoderKL, Trained]:
     """Train an autoencoder, on crops and for the last `whole` share of steps on pictures.
@@ -45,7 +46,7 @@ def train_vae(
         "whole_from": begin,
         "model": asdict(config),
     }
-    done = train(task, settings, folder, progress=progress, plan=plan)
+    done = train(task, settings, folder, device=device, progress=progress, plan=plan)
     vae = done.model
     assert isinstance(vae, AutoencoderKL)
     vae.config = replace(config, scale_factor=scale_factor(vae, source))
@@ -69,13 +70,14 @@ def train_text_to_image(
     folder: Path,
     *,
     prompts: Sequence[str] = (),
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> tuple[UNetModel, CLIPTextModel, Trained]:
     """Train UNet and text encoder from scratch on the latents of a data set."""
     folder.mkdir(parents=True, exist_ok=True)
-    latents = encode_all(
-        vae, source, folder / "latents.safetensors", settings=settings, progress=progress
-    )
+    vae = _own(vae)
+    place = folder / "latents.safetensors"
+    latents = encode_all(vae, source, place, settings=settings, device=device, progress=progress)
     known = vocabulary(source, tokenizer(), settings.seed)
     torch.manual_seed(settings.seed)  # pyright: ignore[reportUnknownMemberType]
     model = TextToImage(recipe.unet, replace(recipe.text, rows=len(known) + 1))
@@ -83,7 +85,7 @@ def train_text_to_image(
         source, latents, vae, model, known, empty=recipe.empty, prompts=prompts, seed=settings.seed
     )
     plan = {"stage": "text_to_image", "pictures": len(source), **asdict(recipe)}
-    done = train(task, settings, folder, progress=progress, plan=plan)
+    done = train(task, settings, folder, device=device, progress=progress, plan=plan)
     assert isinstance(done.model, TextToImage)
     return done.model.unet, done.model.text, done
 
@@ -98,27 +100,43 @@ def train_control(
     latents: Path | None = None,
     hint_widths: tuple[int, int, int, int] = (16, 24, 32, 48),
     empty: float = 0.3,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> tuple[ControlNetModel, Trained]:
     """Train a ControlNet for one kind of hint on a locked model."""
     folder.mkdir(parents=True, exist_ok=True)
-    unet, _, vae = locked
+    unet, text, vae = locked
+    unet, text, vae = _own(unet), _own(text), _own(vae)
     place = latents or folder / "latents.safetensors"
-    encoded = encode_all(vae, source, place, settings=settings, progress=progress)
+    encoded = encode_all(vae, source, place, settings=settings, device=device, progress=progress)
     check_kind(source, kind, vae.config.factor, encoded.shape[2:])
     torch.manual_seed(settings.seed)  # pyright: ignore[reportUnknownMemberType]
     model = ControlNetModel.from_unet(unet, hint_widths)
-    precision = computing_dtype(settings, "cpu")
+    precision = computing_dtype(settings, device)
     task = ControlTask(
-        source, kind, encoded, locked, model, empty=empty, seed=settings.seed, precision=precision
+        source,
+        kind,
+        encoded,
+        (unet, text, vae),
+        model,
+        empty=empty,
+        seed=settings.seed,
+        precision=precision,
+        device=device,
     )
     plan = {
         "stage": "control",
         "kind": kind,
+        "locked": digest(unet),
         "pictures": len(source),
         "hint_widths": hint_widths,
         "empty": empty,
     }
-    done = train(task, settings, folder, progress=progress, plan=plan)
+    done = train(task, settings, folder, device=device, progress=progress, plan=plan)
     assert isinstance(done.model, ControlNetModel)
     return done.model, done
+
+
+def _own(model: Model) -> Model:
+    """Return a copy to work with, so that a value that others hold stays as it is."""
+    return compute_copy(model, torch.float32).cpu()

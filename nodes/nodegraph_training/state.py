@@ -73,6 +73,11 @@ class State:
         self._refresh()
         return float(norm)
 
+    def averaged(self) -> nn.Module:
+        """Return the averaged weights on the CPU."""
+        on_cpu = self.shadow[0].device.type == "cpu"
+        return self.average if on_cpu else copy.deepcopy(self.average).cpu()
+
     def saved(self, step: int) -> Saved:
         """Return everything that a later process needs to go on exactly."""
         tensors: dict[str, Tensor] = {}
@@ -111,6 +116,8 @@ class State:
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
             kept = {key: value for key, value in moments.items() if value is not None}
+            device = self.weights[place].device
+            kept = {key: value.to(device) if value.ndim else value for key, value in kept.items()}
             self.adamw.state[self.weights[place]] = kept
         self._refresh()
 

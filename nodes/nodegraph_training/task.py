@@ -19,6 +19,12 @@ class Batch:
     torch: torch.Generator
 
 
+def as_input(x: Tensor, model: nn.Module) -> Tensor:
+    """Return x (B, C, H, W) as a model computes: its device, its dtype, channels-last."""
+    like = next(model.parameters())
+    return x.to(like.device, like.dtype).contiguous(memory_format=torch.channels_last)
+
+
 class Task(Protocol):
     """A model and how it learns; precision, optimiser, average and checkpoints are the loop's."""
 

@@ -14,7 +14,7 @@ from nodegraph_diffusion.tokens import tokenizer
 from nodegraph_training.dataset import PictureSource
 from nodegraph_training.noise import diffusion_loss, noised, trained_sigmas
 from nodegraph_training.preview import PreviewRequest, draw
-from nodegraph_training.task import Batch
+from nodegraph_training.task import Batch, as_input
 from nodegraph_training.words import forget_some, ids_of, install
 
 
@@ -67,10 +67,10 @@ class TextToImageTask:
         ids = forget_some(ids_of(kept, self.encode), self.unknown, batch.torch)
         latent = self.latents[torch.as_tensor(batch.indices)].float()
         sample = noised(latent, self.sigmas, model.unet.config.prediction, batch.torch)
-        x = sample.x.to(next(model.parameters()).dtype).contiguous(
-            memory_format=torch.channels_last
-        )
-        return diffusion_loss(model(x, sample.timesteps, ids), sample), {}
+        x = as_input(sample.x, model)
+        sample = sample.on(x.device)
+        output = model(x, sample.timesteps, ids.to(x.device))
+        return diffusion_loss(output, sample), {}
 
     def preview(self, model: nn.Module) -> NDArray[np.uint8]:
         """Return pictures for a few captions, always from the same noise."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
 from nodegraph_training.dataset import Pictures, PictureSource
-from nodegraph_training.task import Batch
+from nodegraph_training.task import Batch, as_input
 
 EDGE_WEIGHT = 5.0
 GRADIENT_WEIGHT = 0.5
@@ -47,13 +47,11 @@ class VAETask:
         if batch.numpy.random() < 0.5:
             pixels = pixels[:, :, ::-1]
         x = to_tensor(pixels)
-        dtype = next(model.parameters()).dtype
-        mean, logvar = model.encode(x.to(dtype).contiguous(memory_format=torch.channels_last))
-        mean, logvar = mean.float(), logvar.float()
-        noise = torch.randn(mean.shape, generator=batch.torch)
+        mean, logvar = (part.float() for part in model.encode(as_input(x, model)))
+        noise = torch.randn(mean.shape, generator=batch.torch).to(mean.device)
         z = mean + torch.exp(0.5 * logvar) * noise
-        y = model.decode(z.to(dtype).contiguous(memory_format=torch.channels_last)).float()
-        return reconstruction_loss(x, y, mean, logvar)
+        y = model.decode(as_input(z, model)).float()
+        return reconstruction_loss(x.to(y.device), y, mean, logvar)
 
     @torch.no_grad()
     def preview(self, model: nn.Module) -> NDArray[np.uint8]:
@@ -96,7 +94,7 @@ def reconstruction_loss(
     slope = (weight[..., 1:] * error.diff(dim=3).abs()).mean() + (
         weight[..., 1:, :] * error.diff(dim=2).abs()
     ).mean()
-    colour = sum((_colour(F.avg_pool2d(error, size)) for size in (4, 8)), torch.zeros(()))
+    colour = sum((_colour(F.avg_pool2d(error, size)) for size in (4, 8)), x.new_zeros(()))
     kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
     loss = pixel + GRADIENT_WEIGHT * slope + COLOUR_WEIGHT * colour + KL_WEIGHT * kl
     mse = float(error.detach().square().mean()) / 4.0
