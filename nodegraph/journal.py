@@ -1,9 +1,11 @@
-"""The journal: every event of a run as one JSON line, appended and flushed."""
+"""The journal: every event of a run as one JSON line at the end of a file."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .errors import NodegraphError
 
 Event = dict[str, Any]
 """`event` names it; `time` is in seconds since the epoch; `node` where it concerns one."""
@@ -15,13 +17,20 @@ class Journal:
     """Appends events to a file that is never rewritten."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)  # each event is one write at the end
         self._encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
     def __call__(self, event: Event) -> None:
-        """Write one event."""
-        self._file.write(self._encode(event) + "\n")
-        self._file.flush()
+        """Write one event.
+
+        Raises:
+            NodegraphError: the file cannot be written any more.
+        """
+        try:
+            self._file.write(self._encode(event).encode() + b"\n")
+        except OSError as error:
+            message = f"{self._file.name}: the journal cannot be written: {error.strerror}"
+            raise NodegraphError(message) from error
 
     def __enter__(self) -> "Journal":
         return self

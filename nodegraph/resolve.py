@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from os.path import normpath
 from pathlib import Path
 from typing import Any, cast
 
@@ -211,7 +212,7 @@ class Resolver:
         """Return an absolute path; it must exist unless the node writes it."""
         conform(literal.value, type_)
         named = Path(literal.value).expanduser()
-        path = (literal.base / named).absolute()
+        path = Path(normpath((literal.base / named).absolute()))
         try:
             if path.exists() or type_.destination:
                 return path

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +191,30 @@ def test_schema_describes_every_node(here: Path, capsys: pytest.CaptureFixture[s
     schema = json.loads(capsys.readouterr().out)
     assert schema["$defs"]["toys.number"]["properties"]["value"]["default"] == 7
     assert "toys.paint@2" in schema["$defs"]["node"]["properties"]["type"]["enum"]
+
+
+def test_ctrl_c_ends_with_130_and_stands_in_the_journal(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = {"type": "toys.count", "inputs": {"steps": 1000, "seconds": 0.01}}
+    flow = {"nodegraph": 1, "nodes": {"a": slow}, "outputs": {"a": {"ref": "a"}}}
+    (here / "slow.json").write_text(json.dumps(flow))
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    assert call("run", "slow.json") == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    last = (here / "out" / "slow" / "journal.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["event"] == "cancelled"
+
+
+def test_a_terminal_sees_bars_and_then_the_paths(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert call("run", "paint.json") == 0
+    said = capsys.readouterr()
+    assert "[2/2] paint" in said.err
+    assert said.out.startswith("out/paint/toy.toy (toy red bear)\n")
 
 
 PROOF = """
