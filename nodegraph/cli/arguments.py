@@ -10,7 +10,7 @@ from nodegraph import __version__
 _INTRO = """\
 Run ControlNet pipelines from a JSON file.
 
-  nodegraph run workflows/canny.json --prompt "a green cone on a checkered floor" --seed 3
+  nodegraph run workflows/canny.json --prompt "a blue cube on a tiled floor" --seed 3
   nodegraph run workflows/canny.json --help          what this flow can be given
   nodegraph check workflows/canny.json               everything that is wrong with it, at once
   nodegraph nodes                                    every installed node
@@ -18,7 +18,7 @@ Run ControlNet pipelines from a JSON file.
   nodegraph graph workflows/canny.json               the flow as a Mermaid diagram
 """
 _CODES = "exit codes: 0 good, 1 a run failed, 2 the workflow or usage is wrong, 130 interrupted"
-_RUN = """\
+RUN = """\
 Run a workflow and write its outputs as files.
 
   nodegraph run flow.json --prompt "a red sphere" --seed 7
@@ -57,7 +57,7 @@ def parser() -> Parser:
     top = Parser(prog="nodegraph", description=_INTRO, epilog=_CODES)
     top.add_argument("--version", action="version", version=f"nodegraph {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    run = _command(commands, "run", "run a workflow", _RUN, "run", add_help=False)
+    run = _command(commands, "run", "run a workflow", RUN, "run", add_help=False)
     add_run_flags(run)
     run.set_defaults(takes_inputs=True)
     check = _command(

@@ -12,7 +12,7 @@ from nodegraph.models import Models
 from nodegraph.packages import Packages
 from nodegraph.reading import load
 from nodegraph.types import PortType
-from nodegraph.values import expected
+from nodegraph.values import article, expected, near
 from nodegraph.workflow import Declaration, Literal, Workflow
 
 from .arguments import Parser, add_run_flags
@@ -25,7 +25,14 @@ def session(arguments: argparse.Namespace) -> Session:
         WorkflowError: the flow is not in form, or a word does not fit.
     """
     flow = load(arguments.flow)
-    flags = input_parser(flow).parse_args(arguments.rest)
+    parser = Parser(prog=f"nodegraph run {arguments.flow}", add_help=False)
+    add_inputs(parser, flow)
+    flags, unknown = parser.parse_known_args(arguments.rest)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        known = [*(f"--{name}" for name in flow.inputs), *built_in()]
+        help_ = near(word, known) or f"; see 'nodegraph run {arguments.flow} --help'"
+        raise WorkflowError([Problem("bad_usage", "", f"unknown argument {word!r}{help_}")])
     here = Path.cwd()
     given = {
         name: Literal(from_text(text, flow.inputs[name].type), here)
@@ -45,16 +52,14 @@ def session(arguments: argparse.Namespace) -> Session:
     return Session(with_settings(flow, settings), given, packages, models)
 
 
-def input_parser(flow: Workflow) -> Parser:
-    """Return a parser with a flag for each declared input that is not named like another flag."""
-    own = Parser(prog=f"nodegraph run {flow.name}.json", add_help=False, argument_default=None)
-    group = own.add_argument_group("inputs of this flow")
-    for declared in flow.inputs.values():
-        if f"--{declared.name}" not in built_in():
+def add_inputs(parser: Parser, flow: Workflow) -> None:
+    """Add a flag for each declared input that is not named like another flag."""
+    group = parser.add_argument_group("inputs of this flow")
+    for name, declared in flow.inputs.items():
+        if f"--{name}" not in built_in():
             group.add_argument(
-                f"--{declared.name}", metavar=_metavar(declared.type), help=describe(declared)
+                f"--{name}", metavar=_metavar(declared.type), help=describe(declared)
             )
-    return own
 
 
 def built_in() -> frozenset[str]:
@@ -67,7 +72,7 @@ def built_in() -> frozenset[str]:
 def describe(declared: Declaration) -> str:
     """Say what a declared input is for, what it takes and what it is without being given."""
     type_ = declared.type
-    takes = f"a {type_.name} file" if type_.kind == "port" else expected(type_)
+    takes = f"{article(type_.name)} file" if type_.kind == "port" else expected(type_)
     if declared.default is None:
         ending = "needed"
     else:

@@ -8,9 +8,9 @@ from pathlib import Path
 from nodegraph.reading import load
 from nodegraph.runner import Settings
 
-from .arguments import Parser, add_run_flags, parser
+from .arguments import RUN, Parser, add_run_flags, parser
 from .display import display
-from .given import input_parser, session
+from .given import add_inputs, session
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,17 +29,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _help(flow: str | None) -> int:
-    about = Parser(prog="nodegraph run", add_help=False, description=_about(flow))
-    if flow is not None:
-        for action in input_parser(load(flow))._actions:
-            about._add_action(action)
+    """Print the flags of `run`, and of a flow its own inputs first."""
+    if flow is None:
+        about = Parser(prog="nodegraph run", add_help=False, description=RUN)
+    else:
+        read = load(flow)
+        usage = f"nodegraph run {flow} [flags]"
+        about = Parser(usage=usage, add_help=False, description=read.title or read.name)
+        add_inputs(about, read)
     add_run_flags(about)
     about.print_help()
     return 0
-
-
-def _about(flow: str | None) -> str | None:
-    if flow is None:
-        return "Run a workflow and write its outputs as files."
-    read = load(flow)
-    return read.title or read.name

@@ -88,7 +88,7 @@ def test_set_replaces_a_nodes_input(here: Path) -> None:
     [
         (["--colour", "pink"], "'pink' is not one of 'red', 'green', 'blue' (from inputs.colour)"),
         (["--shiny", "7"], "inputs.shiny: 7 is not true or false"),
-        (["--col", "red"], "unrecognized arguments: --col red"),
+        (["--colou", "red"], "unknown argument '--colou'; did you mean '--colour'?"),
         (["--set", "paint.shiny"], "--set 'paint.shiny': has no '='; write --set node.port=value"),
         (["--set", "pant.shiny=true"], "no node 'pant' to set an input of; did you mean 'paint'?"),
         (["--set", "paint.shine=true"], "has no such input; did you mean 'shiny'?"),
