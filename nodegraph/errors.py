@@ -16,6 +16,9 @@ class Problem:
     pointer: str
     message: str
 
+    def __str__(self) -> str:
+        return self.message
+
     @classmethod
     def at(cls, code: str, path: tuple[str | int, ...], message: str) -> "Problem":
         """Return a problem at a place of a JSON document, its message of bounded length."""

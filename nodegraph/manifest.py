@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from . import __version__
 from .errors import PackageError
+from .package import Package
 from .spec import NodeSpec
 
 FORMAT: Final = 2
@@ -62,36 +63,27 @@ def cache_folder() -> Path:
 
 
 def load_manifests(
-    packages: Sequence[tuple[str, str, str]], modules: tuple[str, ...]
+    packages: Sequence[Package], modules: tuple[str, ...]
 ) -> dict[str, Manifest | PackageError]:
     """Return manifests by package name, from the cache where it still holds.
 
     Args:
-        packages: name, module and distribution of each.
         modules: modules of all installed packages; what one imports of another is watched too.
     """
     found: dict[str, Manifest | PackageError] = {}
-    missing: list[tuple[str, str, str]] = []
+    missing: list[Package] = []
     folder = cache_folder() / "manifests" if packages else Path()
     for package in packages:
         kept = _kept(_place(folder, package))
         if kept is None:
             missing.append(package)
         else:
-            found[package[0]] = kept
+            found[package.name] = kept
     if missing:
         with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
             built = pool.map(partial(_build, modules=modules, folder=folder), missing)
-            found.update(zip((package[0] for package in missing), built, strict=True))
+            found.update(zip((package.name for package in missing), built, strict=True))
     return found
-
-
-def broken(name: str, distribution: str, reason: BaseException | str) -> str:
-    """Say that a package cannot be imported, and why."""
-    if isinstance(reason, BaseException):
-        reason = f"{type(reason).__name__}: {reason}".rstrip(": ").splitlines()[0]
-    side = f"package {name!r} ({distribution})"
-    return f"{side}: cannot be imported: {reason}; repair or uninstall it"
 
 
 def stamp(modules: Sequence[str]) -> dict[str, list[int]]:
@@ -119,12 +111,12 @@ def _seal(status: os.stat_result) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _place(folder: Path, package: tuple[str, str, str]) -> Path:
-    name, module, _ = package
+def _place(folder: Path, package: Package) -> Path:
+    module = package.module
     spec = find_spec(module.partition(".")[0])
     origin = str(spec.origin) if spec else ""
     key = hashlib.sha256(f"{origin}\0{module}\0{sys.prefix}".encode()).hexdigest()[:16]
-    return folder / f"{name}-{key}.json"
+    return folder / f"{package.name}-{key}.json"
 
 
 def _kept(place: Path) -> Manifest | None:
@@ -137,28 +129,23 @@ def _kept(place: Path) -> Manifest | None:
     return None
 
 
-def _build(
-    package: tuple[str, str, str], modules: tuple[str, ...], folder: Path
-) -> Manifest | PackageError:
-    name, module, distribution = package
+def _build(package: Package, modules: tuple[str, ...], folder: Path) -> Manifest | PackageError:
     with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
         answer = Path(scratch, "answer.json")
         request = {
             "path": sys.path,
-            "name": name,
-            "module": module,
-            "distribution": distribution,
+            "name": package.name,
+            "module": package.module,
             "modules": modules,
             "answer": str(answer),
         }
-        fault = _run_child(json.dumps(request))
+        fault = _run_child(json.dumps(request)) or "the process that imported it ended early"
         try:
             data = json.loads(answer.read_bytes())
         except (OSError, ValueError):
-            reason = fault or "the process that imported it ended early"
-            return PackageError(broken(name, distribution, reason))
+            data = {"error": fault}
     if "error" in data:
-        return PackageError(data["error"])
+        return PackageError(package.broken(data["error"]))
     _keep(_place(folder, package), data)
     return Manifest(data)
 

@@ -1,53 +1,21 @@
 """Finds installed node packages by entry points; knows their nodes without importing them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .errors import PackageError
-from .manifest import Manifest, broken, load_manifests
+from .manifest import Manifest, load_manifests
+from .package import Package
 from .ports import Codec, port_of
 from .spec import NodeSpec
 
 NODES, PROBES, MODELS = "nodegraph.nodes", "nodegraph.probes", "nodegraph.models"
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """An installed node package: its entry point's name, its module, its distribution."""
-
-    name: str
-    module: str
-    distribution: str
-    version: str
-
-    def load(self) -> ModuleType:
-        """Import the package.
-
-        Raises:
-            PackageError: it cannot be imported.
-        """
-        try:
-            return import_module(self.module)
-        except (Exception, SystemExit) as error:
-            raise PackageError(broken(self.name, self.distribution, error)) from error
-
-    def function(self, name: str) -> Callable[..., Any]:
-        """Import the package and return a node function.
-
-        Raises:
-            PackageError: the package cannot be imported, or has no such node any more.
-        """
-        function: Callable[..., Any] | None = getattr(self.load(), name, None)
-        if function is None:
-            raise PackageError(f"{self.name}.{name}: gone since its manifest was read; run again")
-        return function
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +32,10 @@ class Packages:
         """Read the entry points of everything installed."""
         found: dict[str, tuple[Package, ...]] = {}
         for point in entry_points(group=NODES):
-            found[point.name] = (*found.get(point.name, ()), _package(point))
+            found[point.name] = (
+                *found.get(point.name, ()),
+                Package(point.name, point.module, point),
+            )
         return cls(found)
 
     @property
@@ -93,8 +64,7 @@ class Packages:
                     wanted.append(self.package(name))
                 except PackageError as error:
                     self._manifests[name] = error
-        places = [(p.name, p.module, p.distribution) for p in wanted]
-        self._manifests.update(load_manifests(places, self._modules()))
+        self._manifests.update(load_manifests(wanted, self._modules()))
 
     def manifest(self, name: str) -> Manifest:
         """Return what is known of an installed package's nodes.
@@ -159,13 +129,3 @@ def locate(dotted: str) -> Path | None:
         if path.with_suffix(".py").is_file():
             return path.with_suffix(".py")
     return Path(spec.origin) if spec.origin and not rest else None
-
-
-def _package(point: EntryPoint) -> Package:
-    owner = point.dist
-    return Package(
-        name=point.name,
-        module=point.module,
-        distribution=owner.name if owner else "unknown",
-        version=owner.version if owner else "0",
-    )
