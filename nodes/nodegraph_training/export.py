@@ -12,22 +12,36 @@ def save_checkpoint(
     unet: Annotated[UNet, Family("F")],
     text_encoder: Annotated[TextEncoder, Family("F")],
     vae: VAE,
+    record: str = "",
     *,
     file: Annotated[Path, Destination()],
 ) -> Path:
-    """Write UNet, text encoder and VAE to one safetensors file that `load_checkpoint` reads."""
+    """Write UNet, text encoder and VAE to one safetensors file that `load_checkpoint` reads.
+
+    `record`, such as the one that a training node hands out, is kept in the file.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    weights.save_checkpoint(file, unet.model, vae.model, text_encoder.model, unet.family)
+    weights.save_checkpoint(
+        file, unet.model, vae.model, text_encoder.model, unet.family, notes=_notes(record)
+    )
     return file
 
 
 @node(cache=False)
 def save_controlnet(
     controlnet: Annotated[ControlNet, Family("F")],
+    record: str = "",
     *,
     file: Annotated[Path, Destination()],
 ) -> Path:
-    """Write a ControlNet to a safetensors file that `load_controlnet` reads."""
+    """Write a ControlNet to a safetensors file that `load_controlnet` reads.
+
+    `record`, such as the one that a training node hands out, is kept in the file.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    weights.save_controlnet(file, controlnet.model, controlnet.family)
+    weights.save_controlnet(file, controlnet.model, controlnet.family, notes=_notes(record))
     return file
+
+
+def _notes(record: str) -> dict[str, str]:
+    return {"nodegraph.training": record} if record else {}

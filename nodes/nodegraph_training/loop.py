@@ -1,5 +1,6 @@
 """The one training loop: steps, log, previews, checkpoints, and going on where a run stopped."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ class Trained:
     step: int
     curve: Path
     preview: Path | None
+    record: str
+    """The plan and the step as JSON, for the file that the weights go to."""
 
 
 def train(
@@ -59,7 +62,8 @@ def train(
     if task.count < 1:
         raise TrainingError("training: the data set is empty; give at least one picture")
     folder.mkdir(parents=True, exist_ok=True)
-    agree(folder, {**settings.plan(), **(plan or {})})
+    told = {**settings.plan(), **(plan or {})}
+    agree(folder, told)
     state, place = State(task.model, settings, device), folder / "state.safetensors"
     begin = _resume(state, place)
     end = min(settings.steps, settings.stop or settings.steps)
@@ -82,7 +86,11 @@ def train(
     pictures = sorted((folder / "samples").glob("*.png"))
     write_curve(folder / "loss.png", read(log.path), folder.name)
     return Trained(
-        state.averaged(), max(begin, end), folder / "loss.png", pictures[-1] if pictures else None
+        model=state.averaged(),
+        step=max(begin, end),
+        curve=folder / "loss.png",
+        preview=pictures[-1] if pictures else None,
+        record=json.dumps({"step": max(begin, end), **told}, sort_keys=True),
     )
 
 

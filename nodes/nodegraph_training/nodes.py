@@ -31,28 +31,31 @@ Widths = Annotated[list[int], Field(min_length=2, description="channels of each 
 
 
 class TrainedVAE(NamedTuple):
-    """An autoencoder, the curve of its loss, and true pictures above their round trips."""
+    """An autoencoder, the curve of its loss, true pictures above their round trips, the plan."""
 
     vae: VAE
     curve: Image
     samples: Image
+    record: str
 
 
 class TrainedTextToImage(NamedTuple):
-    """A UNet with its text encoder, the curve of their loss, and pictures for a few prompts."""
+    """A UNet, its text encoder, the curve of their loss, pictures for a few prompts, the plan."""
 
     unet: Annotated[UNet, Family("F")]
     text_encoder: Annotated[TextEncoder, Family("F")]
     curve: Image
     samples: Image
+    record: str
 
 
 class TrainedControlNet(NamedTuple):
-    """A ControlNet, the curve of its loss, and hints above the pictures that follow them."""
+    """A ControlNet, the curve of its loss, hints above what follows them, the plan."""
 
     controlnet: Annotated[ControlNet, Family("F")]
     curve: Image
     samples: Image
+    record: str
 
 
 @node(device="cpu", cache=False)
@@ -118,7 +121,7 @@ def train_vae(
         device=context.device,
         progress=context.progress,
     )
-    return TrainedVAE(VAE(vae, family), _picture(done.curve), _samples(done))
+    return TrainedVAE(VAE(vae, family), _picture(done.curve), _samples(done), done.record)
 
 
 @node(cache=False)
@@ -128,7 +131,7 @@ def train_text_to_image(
     context: Context,
     *,
     folder: Annotated[Path, Destination()],
-    steps: Steps = 6000,
+    steps: Steps = 2600,
     batch: Batch = 64,
     rate: Rate = 2e-3,
     warmup: Annotated[int, Field(ge=0)] = 100,
@@ -195,6 +198,7 @@ def train_text_to_image(
         TextEncoder(encoder, vae.family),
         _picture(done.curve),
         _samples(done),
+        done.record,
     )
 
 
@@ -208,7 +212,7 @@ def train_controlnet(
     *,
     folder: Annotated[Path, Destination()],
     kind: Literal["canny", "depth", "normals", "segmentation", "hint"] = "canny",
-    steps: Steps = 2000,
+    steps: Steps = 2800,
     batch: Batch = 32,
     rate: Rate = 2e-3,
     warmup: Annotated[int, Field(ge=0)] = 50,
@@ -259,7 +263,7 @@ def train_controlnet(
         progress=context.progress,
     )
     return TrainedControlNet(
-        ControlNet(network, unet.family, kind), _picture(done.curve), _samples(done)
+        ControlNet(network, unet.family, kind), _picture(done.curve), _samples(done), done.record
     )
 
 
