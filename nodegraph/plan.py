@@ -1,10 +1,10 @@
 """What a run does, in order: steps with constants and links, and what may be dropped when."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any
-
-import networkx as nx  # type: ignore[import-untyped]
 
 from .spec import NodeSpec
 
@@ -59,12 +59,21 @@ def make_plan(steps: Mapping[str, Step], outputs: Mapping[str, Source]) -> Plan:
     return Plan(tuple(order), dict(outputs), _releases(order, set(outputs.values())))
 
 
-def _graph(steps: Mapping[str, Step]) -> "nx.DiGraph[str]":
-    """Return the graph of steps, an edge from each step to those that use it."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(steps)
-    graph.add_edges_from((s.step, step.id) for step in steps.values() for s in step.sources)
-    return graph
+def in_order(steps: Mapping[str, Step]) -> list[Step]:
+    """Order steps that have no cycle; each comes after those it takes from, else as they stand."""
+    names = list(steps)
+    place = {step: index for index, step in enumerate(names)}
+    sorter = TopologicalSorter(_before(steps))
+    sorter.prepare()
+    ready: list[int] = []
+    order: list[Step] = []
+    while sorter.is_active():
+        for step in sorter.get_ready():
+            heappush(ready, place[step])
+        first = names[heappop(ready)]
+        order.append(steps[first])
+        sorter.done(first)
+    return order
 
 
 def needed(steps: Mapping[str, Step], outputs: Mapping[str, Source]) -> set[str]:
@@ -80,35 +89,26 @@ def needed(steps: Mapping[str, Step], outputs: Mapping[str, Source]) -> set[str]
     return found
 
 
-def in_order(steps: Mapping[str, Step]) -> list[Step]:
-    """Order steps that have no cycle; each comes after those it takes from, else as they stand."""
+def cycles(steps: Mapping[str, Step]) -> Iterator[list[str]]:
+    """Yield cycles that share no step, each along its links from what stands first in the file."""
+    before = _before(steps)
     place = {step: index for index, step in enumerate(steps)}
-    graph = _graph(steps)
-    place.update(dict.fromkeys(graph.nodes - place.keys(), -1))
-    order = nx.lexicographical_topological_sort(graph, key=place.__getitem__)
-    return [steps[step] for step in order if step in steps]
-
-
-def cycles(steps: Mapping[str, Step]) -> Iterable[list[str]]:
-    """Yield one cycle of each knot, as its steps in order."""
-    graph = _graph(steps)
-    place = {step: index for index, step in enumerate(graph)}
-    for knot in nx.strongly_connected_components(graph):
-        if len(knot) > 1 or any(graph.has_edge(step, step) for step in knot):
-            first = min(knot, key=place.__getitem__)
-            yield _walk(graph, knot, first)
-
-
-def _walk(graph: "nx.DiGraph[str]", knot: set[str], first: str) -> list[str]:
-    """Return a cycle through `first`: forward inside its knot until a step comes again."""
-    path = {first: None}
-    step = first
     while True:
-        step = next(after for after in graph.successors(step) if after in knot)
-        if step in path:
-            walked = list(path)
-            return walked[walked.index(step) :]
-        path[step] = None
+        try:
+            TopologicalSorter(before).prepare()
+        except CycleError as error:
+            found: list[str] = error.args[1][:-1]
+            start = found.index(min(found, key=place.__getitem__))
+            yield found[start:] + found[:start]
+            broken = set(found)
+            before = {step: left - broken for step, left in before.items() if step not in broken}
+        else:
+            return
+
+
+def _before(steps: Mapping[str, Step]) -> dict[str, set[str]]:
+    """Return for each step the known steps that it takes from."""
+    return {id_: {s.step for s in step.sources} & steps.keys() for id_, step in steps.items()}
 
 
 def _releases(order: list[Step], kept: set[Source]) -> tuple[tuple[Source, ...], ...]:

@@ -28,9 +28,9 @@ def write_metadata(folder: Path, name: str, entry_points: str, version: str = "1
     (info / "entry_points.txt").write_text(entry_points)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def installed_toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Install the toys and their models for the whole session, with a cache of its own."""
+    """Install the toys and their models for these tests alone, with a cache of its own."""
     site = tmp_path_factory.mktemp("site")
     write_metadata(site, "nodegraph-toys", ENTRY_POINTS)
     models = site / "toys_models"

@@ -221,7 +221,7 @@ PROOF = """
 import sys
 from nodegraph.cli import main
 code = main(sys.argv[1:])
-heavy = {"torch", "numpy", "PIL", "cv2", "pydantic", "rich", "toys", "nodegraph_image"}
+heavy = {"torch", "numpy", "PIL", "cv2", "networkx", "pydantic", "rich", "toys", "nodegraph_image"}
 print(sorted(heavy & set(sys.modules)), file=sys.stderr)
 sys.exit(code)
 """
