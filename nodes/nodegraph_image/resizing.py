@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nodegraph import node
 from nodegraph_image.picture import Image
+from nodegraph_image.reading import MAX_PIXELS
 
 Floats = npt.NDArray[np.float32]
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -47,7 +48,14 @@ def resize(
         fit: what happens to the proportions
         interpolation: how new pixels are made from old ones
         fill: the grey around a padded picture, 0 black to 1 white
+
+    Raises:
+        ValueError: the size is more than can be read again, 67 megapixels.
     """
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f"resize: {width} x {height} is more than {MAX_PIXELS:,} pixels; ask for less"
+        )
     return Image(np.stack([_fit(x, width, height, fit, interpolation, fill) for x in image.pixels]))
 
 
@@ -57,18 +65,26 @@ def _fit(
     """Bring one picture (H, W, 3) to (height, width, 3)."""
     if fit == "stretch":
         return scale(x, width, height, interpolation)
-    ratios = width / x.shape[1], height / x.shape[0]
-    ratio = max(ratios) if fit == "crop" else min(ratios)
+    if fit == "crop":
+        return scale(_middle(x, width, height), width, height, interpolation)
+    ratio = min(width / x.shape[1], height / x.shape[0])
     across = max(1, round(x.shape[1] * ratio))
     down = max(1, round(x.shape[0] * ratio))
-    scaled = scale(x, across, down, interpolation)
-    if fit == "crop":
-        top, left = (down - height) // 2, (across - width) // 2
-        return scaled[top : top + height, left : left + width]
     canvas = np.full((height, width, 3), fill, np.float32)
     top, left = (height - down) // 2, (width - across) // 2
-    canvas[top : top + down, left : left + across] = scaled
+    canvas[top : top + down, left : left + across] = scale(x, across, down, interpolation)
     return canvas
+
+
+def _middle(x: Floats, width: int, height: int) -> Floats:
+    """Cut out the largest middle part of the proportions width : height, to a whole pixel.
+
+    Cut before it is scaled: a 1 x 5000 strip scaled first would need gigabytes on the way.
+    """
+    ratio = max(width / x.shape[1], height / x.shape[0])
+    across, down = max(1, round(width / ratio)), max(1, round(height / ratio))
+    top, left = (x.shape[0] - down) // 2, (x.shape[1] - across) // 2
+    return x[top : top + down, left : left + across]
 
 
 def scale(x: Floats, width: int, height: int, interpolation: Interpolation = "auto") -> Floats:

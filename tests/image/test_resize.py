@@ -1,5 +1,7 @@
 """`image.resize`: what each fit and each interpolation does to known pictures."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -73,3 +75,19 @@ def test_overshoot_is_clipped() -> None:
     big = resize(Image(HALVES), width=80, height=40, interpolation="lanczos").pixels
     assert big.min() == 0
     assert big.max() == 1
+
+
+def test_a_long_strip_is_cut_before_it_is_scaled() -> None:
+    strip = np.zeros((1, 100_000, 1, 3), np.float32)
+    strip[:, 49_990:50_010] = 1
+    tracemalloc.start()
+    cropped = resize(Image(strip), width=64, height=64, fit="crop", interpolation="nearest")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.all(cropped.pixels == 1)
+    assert most < 2**24
+
+
+def test_a_size_that_could_not_be_read_again_is_refused() -> None:
+    with pytest.raises(ValueError, match="resize: 16384 x 8192 is more than 67,108,864 pixels"):
+        resize(Image(HALVES), width=16384, height=8192)
