@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL.Image import DecompressionBombError
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -61,6 +62,10 @@ def read_picture(path: Path) -> tuple[Floats, Floats]:
                 orientation = _orientation(picture)
     except _Refused:
         raise
+    except DecompressionBombError as error:  # a decoder's own limit, before the size is known
+        raise _Refused(
+            f"{path}: it is more than {MAX_PIXELS:,} pixels; make it smaller first"
+        ) from error
     except _DAMAGE as error:
         raise _Refused(
             f"{path}: the picture is damaged or incomplete ({error}); export it again"

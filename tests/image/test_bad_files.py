@@ -41,6 +41,15 @@ def deep_png() -> bytes:
     return cv2.imencode(".png", NOISE.astype(np.uint16) * 257)[1].tobytes()
 
 
+def extended_webp(width: int, height: int) -> bytes:
+    """A WebP file that promises a canvas of some size."""
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    stream = BytesIO()
+    pillow.new("RGB", (1, 1)).save(stream, format="WEBP", lossless=True)
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + sides + stream.getvalue()[12:]
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
 
@@ -73,6 +82,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "webp cut in half": (lambda: encoded("WEBP")[:800], "damaged or incomplete"),
     "bomb": (lambda: png(header(60_000, 60_000)), "60000 x 60000 is more than 67,108,864 pixels"),
     "small bomb": (lambda: png(header(8193, 8192)), "8193 x 8192 is more than"),
+    "webp bomb": (lambda: extended_webp(2**14, 2**14), "it is more than 67,108,864 pixels"),
     "deep bomb": (lambda: png(header(2**31 - 1, 2**31 - 1, 16)), "more than 67,108,864 pixels"),
 }
 
