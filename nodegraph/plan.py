@@ -101,14 +101,18 @@ def cycles(steps: Mapping[str, Step]) -> Iterator[list[str]]:
             start = found.index(min(found, key=place.__getitem__))
             yield found[start:] + found[:start]
             broken = set(found)
-            before = {step: left - broken for step, left in before.items() if step not in broken}
+            kept = {step: links for step, links in before.items() if step not in broken}
+            before = {step: [b for b in links if b not in broken] for step, links in kept.items()}
         else:
             return
 
 
-def _before(steps: Mapping[str, Step]) -> dict[str, set[str]]:
-    """Return for each step the known steps that it takes from."""
-    return {id_: {s.step for s in step.sources} & steps.keys() for id_, step in steps.items()}
+def _before(steps: Mapping[str, Step]) -> dict[str, list[str]]:
+    """Return for each step the known steps that it takes from, in the order of its links."""
+    return {
+        id_: [source.step for source in step.sources if source.step in steps]
+        for id_, step in steps.items()
+    }
 
 
 def _releases(order: list[Step], kept: set[Source]) -> tuple[tuple[Source, ...], ...]:
