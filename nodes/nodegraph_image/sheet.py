@@ -12,6 +12,7 @@ from pydantic import Field
 
 from nodegraph import node
 from nodegraph_image.picture import Floats, Image, from_bytes, quantise
+from nodegraph_image.reading import MAX_PIXELS
 from nodegraph_image.resizing import scale
 
 Colour = Annotated[str, Field(pattern="^#[0-9A-Fa-f]{6}$")]
@@ -63,7 +64,8 @@ def grid(
     proportions and are centred in cells of one size.
 
     Raises:
-        ValueError: there are no pictures, or more labels than pictures or rows.
+        ValueError: there are no pictures, more labels than pictures or rows, or the sheet would
+            have more than 67 megapixels.
 
     Args:
         images: what to show
@@ -148,6 +150,11 @@ def _drawn(rows: Sequence[Row], font: Font, style: Style) -> pillow.Image:
     ]
     across = style.padding + len(rows[0].cells) * (width + style.padding)
     down = style.padding + sum(heights) + len(rows) * style.padding
+    if across * down > MAX_PIXELS:
+        raise ValueError(
+            f"grid: a sheet of {across} x {down} is more than {MAX_PIXELS:,} pixels; "
+            "set 'size' to shrink the pictures"
+        )
     sheet = pillow.new("RGB", (across, down), ImageColor.getrgb(style.background))
     pen = Pen(sheet, font, style)
     top = style.padding

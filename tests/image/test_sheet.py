@@ -84,3 +84,12 @@ def test_no_pictures_is_an_error() -> None:
 def test_too_many_labels_is_an_error() -> None:
     with pytest.raises(ValueError, match="2 labels for 1 pictures"):
         grid([WIDE], labels=["a", "b"])
+
+
+def test_a_sheet_that_could_not_be_read_again_is_refused() -> None:
+    tall = Image(np.zeros((1, 8192, 1, 3), np.float32))
+    wide = Image(np.zeros((1, 1, 8192, 3), np.float32))
+    with pytest.raises(
+        ValueError, match=r"grid: a sheet of .* is more than 67,108,864 pixels; set"
+    ):
+        grid([tall, wide])
