@@ -11,6 +11,9 @@ from nodegraph_image import Image
 from .latent import Latent
 from .values import VAE
 
+MOST_PIXELS = 2**26
+"""Pictures of one batch together, 67 megapixels: some gigabytes while they are decoded."""
+
 Side = Annotated[int, Field(ge=8, le=16384, multiple_of=8)]
 
 
@@ -21,8 +24,17 @@ def empty_latent(
     height: Side = 512,
     batch: Annotated[int, Field(ge=1, le=1024)] = 1,
 ) -> Latent:
-    """Make a latent of zeros, to sample a picture of `width` x `height` pixels (multiples of 8)."""
+    """Make a latent of zeros, to sample a picture of `width` x `height` pixels (multiples of 8).
+
+    Raises:
+        ValueError: a side is no multiple of 8, or the batch has more than 67 megapixels.
+    """
     _check_sides("empty_latent", width, height, 8)
+    if batch * width * height > MOST_PIXELS:
+        raise ValueError(
+            f"empty_latent: {batch} x {width} x {height} is more than {MOST_PIXELS:,} pixels; "
+            "make less at a time"
+        )
     return Latent(torch.zeros(batch, 4, height // 8, width // 8))
 
 

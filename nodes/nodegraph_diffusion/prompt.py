@@ -19,6 +19,9 @@ LONGEST = 100_000
 
 _MARK = re.compile(r"\\(.)|([()\[\]])", re.DOTALL)
 _WEIGHT = re.compile(r":\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What a command line hands over in place of bytes that are no UTF-8."""
+
 _ESCAPED = "()[]\\"
 
 
@@ -49,10 +52,13 @@ def parse(text: str, syntax: Syntax = "comfy") -> list[Piece]:
     what is around it, and `[x]` divides by 1.1. "plain": nothing is syntax.
 
     Raises:
-        ValueError: a weight beyond 100 either way, or more than 100,000 characters.
+        ValueError: a weight beyond 100 either way, more than 100,000 characters, or half a
+            surrogate pair.
     """
     if len(text) > LONGEST:
         raise ValueError(f"prompt: {len(text)} characters are too many; keep below {LONGEST}")
+    if broken := _SURROGATE.search(text):
+        raise ValueError(f"prompt: {broken.group()!r} is no character; give the text as UTF-8")
     if syntax == "plain":
         return [Piece(text, 1.0)] if text else []
     marks = list(_marks(text, brackets=syntax == "a1111"))

@@ -95,3 +95,7 @@ def _check(unet: UNet, latent: Latent, positive: Conditioning, negative: Conditi
             f"sample: the latent has {channels} channels{added}, the UNet wants "
             f"{config.in_channels}; use a latent and a model of one kind"
         )
+    if not bool(latent.samples.isfinite().all()):
+        raise ValueError(
+            "sample: the latent to start from is not finite; repair the node or file it is from"
+        )

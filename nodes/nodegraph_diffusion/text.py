@@ -29,8 +29,12 @@ def encode_text(
 
     `weighting` says what a weight w does. "comfy": a token's vector z becomes z_empty + w (z -
     z_empty), z_empty that of the empty prompt, and an inner number replaces an outer one. "a1111":
-    z becomes w z, the mean of all is restored, inner numbers multiply outer ones, and `[words]`
-    count 1/1.1 times. "plain": parentheses are text.
+    z becomes w z, each chunk gets back the mean it had, inner numbers multiply outer ones, and
+    `[words]` count 1/1.1 times. "plain": parentheses are text.
+
+    Raises:
+        ValueError: the prompt is too long or no text, a weight is too strong, or what became of it
+            is not finite.
     """
     model = text_encoder.model
     chunks = chunk(parse(text, weighting), tokenizer(), length=model.config.positions)
@@ -42,13 +46,21 @@ def encode_text(
         elif _weighted(chunks):
             empty = _encode(model, chunk([], tokenizer(), length=model.config.positions))
             z = empty + weights * (z - empty)
+    if not bool(z.isfinite().all()):
+        raise ValueError(
+            "encode_text: the encoded text is not finite; weaken the weights, or run with "
+            "--dtype float32"
+        )
     return Conditioning(z.reshape(1, -1, z.shape[2]).clone())  # cloned, it may be trained with
 
 
 def restore_mean(z: Tensor, weights: Tensor) -> Tensor:
-    """Multiply vectors (N, T, D) by weights (N, T, 1) and scale all to the mean they had."""
+    """Multiply vectors (N, T, D) by weights (N, T, 1) and scale each chunk to the mean it had.
+
+    Source: AUTOMATIC1111/stable-diffusion-webui, emphasis "Original", chunk by chunk.
+    """
     weighted = z * weights
-    return weighted * (z.mean() / weighted.mean())
+    return weighted * (z.mean((1, 2), True) / weighted.mean((1, 2), True))
 
 
 def _encode(model: CLIPTextModel, chunks: tuple[Chunk, ...]) -> Tensor:

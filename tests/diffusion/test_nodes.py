@@ -68,6 +68,12 @@ def test_sides_that_are_no_multiple_of_8_name_the_nearest_size() -> None:
         encode(TOY_VAE, picture(13))
 
 
+def test_a_latent_that_no_memory_holds_is_refused() -> None:
+    assert empty_latent(width=256, height=256, batch=1024).samples.shape[0] == 1024
+    with pytest.raises(ValueError, match="empty_latent: 1024 x 256 x 264 is more than 67,108,864"):
+        empty_latent(width=256, height=264, batch=1024)
+
+
 def test_encode_takes_the_mean_times_the_scale_factor() -> None:
     image = picture()
     with torch.no_grad():
@@ -113,6 +119,20 @@ def test_the_other_profile_multiplies_and_keeps_the_mean() -> None:
     assert float(heavy.mean()) == pytest.approx(float(plain.mean()), rel=1e-4)
     ratio = heavy / plain
     torch.testing.assert_close(ratio[:, 2], 1.5 * ratio[:, 1])
+
+
+def test_the_other_profile_leaves_chunks_without_weights_alone() -> None:
+    plain = encoded("cat " * 75 + "dog", weighting="a1111")
+    heavy = encoded("cat " * 75 + "(dog:3)", weighting="a1111")
+    torch.testing.assert_close(heavy[:, :77], plain[:, :77])
+    assert float(heavy[:, 77:].mean()) == pytest.approx(float(plain[:, 77:].mean()), rel=1e-4)
+
+
+def test_a_text_that_is_not_finite_is_refused() -> None:
+    model = toys.text_model()
+    model.text_model.final_layer_norm.bias.data[0] = torch.inf
+    with pytest.raises(ValueError, match="encode_text: the encoded text is not finite; weaken"):
+        encode_text(TextEncoder(model, "toy"), text="a")
 
 
 def test_long_prompts_are_encoded_in_chunks() -> None:
@@ -196,6 +216,12 @@ def test_a_latent_that_is_not_finite_is_one_clear_error() -> None:
         "sample: the latent is not finite after step 1 of 4; "
         "lower cfg or the controls' strength, or run with --dtype float32"
     )
+
+
+def test_a_latent_that_is_not_finite_before_the_first_step_is_not_blamed_on_guidance() -> None:
+    broken = Latent(torch.full((1, 4, 8, 8), torch.nan))
+    with pytest.raises(ValueError, match="sample: the latent to start from is not finite; repair"):
+        draw(latent=broken, denoise=0.5)
 
 
 def test_a_prompt_of_another_text_encoder_is_refused_in_words() -> None:

@@ -161,3 +161,8 @@ def test_prompts_without_end_are_refused_at_once(text: str) -> None:
     with pytest.raises(ValueError, match=r"^prompt: .*(too many|more than)"):
         chunk(parse(text), ENCODE)
     assert time.process_time() - before < 5
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"prompt: '\\udcff' is no character; give the text as"):
+        parse("red \udcff cube")
