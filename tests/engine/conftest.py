@@ -28,19 +28,31 @@ def write_metadata(folder: Path, name: str, entry_points: str, version: str = "1
     (info / "entry_points.txt").write_text(entry_points)
 
 
-@pytest.fixture(scope="package", autouse=True)
-def installed_toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Install the toys and their models for these tests alone, with a cache of its own."""
+@pytest.fixture(scope="session")
+def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what pip leaves of the toys, and their models."""
     site = tmp_path_factory.mktemp("site")
     write_metadata(site, "nodegraph-toys", ENTRY_POINTS)
     models = site / "toys_models"
     models.mkdir()
     (models / "shipped.safetensors").write_text("checkpoint small")
+    return site
+
+
+@pytest.fixture(scope="session")
+def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that all engine tests share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed_toys(toy_site: Path, toy_cache: Path) -> Iterator[Path]:
+    """Install the toys for the engine's tests alone: no other test may find them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [str(site), str(HERE), *sys.path])
-        patch.setenv("NODEGRAPH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(sys, "path", [str(toy_site), str(HERE), *sys.path])
+        patch.setenv("NODEGRAPH_CACHE", str(toy_cache))
         patch.delenv("NODEGRAPH_MODELS", raising=False)
-        yield site
+        yield toy_site
 
 
 @pytest.fixture
