@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import cv2
 import numpy as np
 from pydantic import Field
 
@@ -33,6 +32,8 @@ def canny(image: Image, *, low: Threshold = 100, high: Threshold = 200) -> Image
 
 def _edges(picture: Bytes, low: int, high: int) -> Bytes:
     """Find edges on one picture (H, W, 3), 0 or 255 in (H, W)."""
+    import cv2  # here, so that flows without it start sooner
+
     return np.asarray(cv2.Canny(picture, low, high), np.uint8)
 
 

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from nodegraph import Context, node
 from nodegraph_image.picture import Image, ImageCodec, Mask
-from nodegraph_image.reading import read_picture
 
 
 class Loaded(NamedTuple):
@@ -32,6 +31,8 @@ def load(path: Path) -> Loaded:
     Args:
         path: the picture file
     """
+    from nodegraph_image.reading import read_picture  # with a decoder, when one is needed
+
     pixels, alpha = read_picture(path)
     return Loaded(Image(pixels[None]), Mask(alpha[None]))
 

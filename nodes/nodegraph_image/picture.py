@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nodegraph import Codec, port
-from nodegraph_image.reading import SUFFIXES, read_picture
-from nodegraph_image.writing import write_pictures
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_PIXELS = 2**26  # 8192 x 8192; in float32 that is 0.8 GB already
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -25,11 +26,15 @@ class ImageCodec(Codec["Image"]):
     @staticmethod
     def read(path: Path) -> "Image":
         """Read one picture; what its file leaves transparent keeps its colours."""
+        from nodegraph_image.reading import read_picture  # with a decoder, when one is needed
+
         return Image(read_picture(path)[0][None])
 
     @staticmethod
     def write(value: "Image", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
         """Write PNG files, one for each picture of a batch."""
+        from nodegraph_image.writing import write_pictures
+
         return write_pictures(quantise(value.pixels), stem, record)
 
     @staticmethod
@@ -66,11 +71,15 @@ class MaskCodec(Codec["Mask"]):
     @staticmethod
     def read(path: Path) -> "Mask":
         """Read one mask: the mean of red, green and blue."""
+        from nodegraph_image.reading import read_picture
+
         return Mask(read_picture(path)[0].mean(axis=2)[None])
 
     @staticmethod
     def write(value: "Mask", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
         """Write grey PNG files, one for each mask of a batch."""
+        from nodegraph_image.writing import write_pictures
+
         return write_pictures(quantise(value.values), stem, record)
 
     @staticmethod

@@ -17,11 +17,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
+from nodegraph_image.picture import MAX_PIXELS, Floats
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-MAX_PIXELS = 2**26  # 8192 x 8192; in float32 that is 0.8 GB already
+Array = npt.NDArray[Any]
+
 MAX_BYTES = 2**30
 
 # What a decoder raises on a damaged file; anything else is our own mistake and stays visible.

@@ -2,14 +2,12 @@
 
 from typing import Annotated, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from nodegraph import node
-from nodegraph_image.picture import Image
-from nodegraph_image.reading import MAX_PIXELS
+from nodegraph_image.picture import MAX_PIXELS, Image
 
 Floats = npt.NDArray[np.float32]
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -17,11 +15,11 @@ Fit = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["auto", "nearest", "linear", "cubic", "lanczos", "area"]
 
 _RULES = {
-    "nearest": cv2.INTER_NEAREST_EXACT,  # INTER_NEAREST is off by half a pixel
-    "linear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-    "lanczos": cv2.INTER_LANCZOS4,
-    "area": cv2.INTER_AREA,
+    "nearest": "INTER_NEAREST_EXACT",  # INTER_NEAREST is off by half a pixel
+    "linear": "INTER_LINEAR",
+    "cubic": "INTER_CUBIC",
+    "lanczos": "INTER_LANCZOS4",
+    "area": "INTER_AREA",
 }
 
 
@@ -94,6 +92,9 @@ def scale(x: Floats, width: int, height: int, interpolation: Interpolation = "au
     if interpolation == "auto":
         smaller = width * height < x.shape[1] * x.shape[0]
         interpolation = "area" if smaller else "lanczos"
-    scaled = cv2.resize(x, (width, height), interpolation=_RULES[interpolation])
+    import cv2  # here, so that flows without it start sooner
+
+    rule: int = getattr(cv2, _RULES[interpolation])
+    scaled = cv2.resize(x, (width, height), interpolation=rule)
     clipped: Floats = np.clip(scaled, 0, 1, dtype=np.float32)
     return clipped

@@ -5,7 +5,7 @@ import pytest
 from PIL import ImageFont
 
 from nodegraph_image import Image, grid
-from nodegraph_image.sheet import wrap
+from nodegraph_image.drawing import wrap
 
 WIDE = Image(np.full((1, 10, 20, 3), 0.2, np.float32))
 TALL = Image(np.full((1, 20, 10, 3), 0.6, np.float32))
