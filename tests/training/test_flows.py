@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import nodegraph
 from nodegraph_diffusion.weights import load_checkpoint_file, load_controlnet_file
-from nodegraph_training.errors import TrainingError
 from nodegraph_training.log import read
 
 FLOWS = Path(__file__).parents[2] / "workflows"
@@ -22,6 +24,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def read_tensors_note(file: Path) -> str:
+    with safe_open(file, "pt") as opened:
+        return str(opened.metadata()["nodegraph.training"])
 
 
 def run(flow: str, out: Path, **inputs: Any) -> nodegraph.Outputs:
@@ -68,9 +75,43 @@ def test_the_five_steps_make_a_model_from_nothing(tmp_path: Path) -> None:
         assert control.config.widths == trained.config.widths
 
 
-def test_a_folder_of_ones_own_pictures_trains(tmp_path: Path) -> None:
-    flow = json.loads((FLOWS / "train_controlnet.json").read_text())
+def own_pictures(folder: Path) -> dict[str, Any]:
+    """Return the example's flow for a folder of somebody's own pictures."""
+    flow: dict[str, Any] = json.loads((FLOWS / "train_controlnet.json").read_text())
     del flow["nodes"]["render"], flow["inputs"]["folder"], flow["inputs"]["pictures"]
-    flow["nodes"]["data"] = {"type": "training.folder", "inputs": {"folder": str(tmp_path)}}
-    with pytest.raises((TrainingError, nodegraph.NodeError), match=r"there is no data.jsonl"):
-        nodegraph.run(flow, out=tmp_path, run=tmp_path / "run", file=tmp_path / "f", stop=1)
+    data = {"folder": str(folder), "size": 128}
+    flow["nodes"]["data"] = {"type": "training.folder", "inputs": data}
+    return flow
+
+
+def test_a_folder_of_ones_own_pictures_trains(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (140, 160, 3)).astype(np.uint8))
+    lines = [{"image": "a.png", "text": "noise"}, {"image": "b.png", "text": ["more noise"]}]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    file = tmp_path / "own.safetensors"
+    nodegraph.run(own_pictures(tmp_path), out=tmp_path, run=tmp_path / "run", file=file, stop=1)
+    assert json.loads(read_tensors_note(file))["step"] == 1
+
+
+def test_a_folder_without_a_list_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(nodegraph.NodegraphError, match=r"there is no data.jsonl; write one line"):
+        nodegraph.run(own_pictures(tmp_path), out=tmp_path, run=tmp_path, file=tmp_path / "f")
+
+
+def test_a_unet_with_controls_around_it_is_not_trained_on(tmp_path: Path) -> None:
+    flow = own_pictures(tmp_path)
+    shipped = {"file": "blocks-canny"}
+    flow["nodes"]["canny"] = {"type": "diffusion.load_controlnet", "inputs": shipped}
+    flow["nodes"]["hint"] = {"type": "blocks.scene", "inputs": {}}
+    guide = {"unet": "model.unet", "controlnet": "canny", "hint": "hint.depth"}
+    flow["nodes"]["guided"] = {
+        "type": "diffusion.apply_controlnet",
+        "inputs": {name: {"ref": place} for name, place in guide.items()},
+    }
+    flow["nodes"]["train"]["inputs"]["unet"] = {"ref": "guided"}
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((128, 128, 3), np.uint8))
+    (tmp_path / "data.jsonl").write_text('{"image": "a.png"}')
+    with pytest.raises(nodegraph.NodegraphError, match=r"the UNet already has controls around it"):
+        nodegraph.run(flow, out=tmp_path, run=tmp_path / "run", file=tmp_path / "f")
