@@ -102,6 +102,43 @@ def test_conditional_only_runs_for_the_positive_rows_only(
     assert torch.equal(only[1], plain[1])
 
 
+def test_conditional_only_takes_the_positive_rows_wherever_they_stand() -> None:
+    rows = stack([(NEGATIVE, toys.conditioning(1)), (POSITIVE, toys.conditioning(0))], 1)
+    step = Step((1.0,), (UNET.noise.timestep(1.0),), 0, 1)
+    with torch.inference_mode():
+        only, both, plain = (
+            unet(X, step, rows)
+            for unet in (
+                UNET.wrapped(control(mode="cond_only")),
+                UNET.wrapped(control()),
+                UNET,
+            )
+        )
+    assert torch.equal(only[0], plain[0])
+    torch.testing.assert_close(only[1], both[1], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(only[1], plain[1], atol=1e-5)
+
+
+def test_each_latent_is_judged_by_its_own_noise_level() -> None:
+    sigmas = (0.5, 8.0)
+    step = Step(sigmas, tuple(UNET.noise.timestep(sigma) for sigma in sigmas), 0, 1)
+    rows = stack([(POSITIVE, toys.conditioning(0))], 2)
+    with torch.inference_mode():
+        late = UNET.wrapped(control(window=Window(0.5, 1.0)))(X, step, rows)
+        plain, always = UNET(X, step, rows), UNET.wrapped(control())(X, step, rows)
+    torch.testing.assert_close(late[0], always[0], atol=1e-5, rtol=1e-5)
+    assert torch.equal(late[1], plain[1])
+    assert not torch.allclose(late[0], plain[0], atol=1e-5)
+
+
+def test_thin_lines_of_a_large_hint_are_averaged_not_skipped() -> None:
+    hint = torch.zeros(1, 3, 64, 64)
+    hint[..., ::4] = 1.0  # between the samples of plain bilinear resampling
+    torch.testing.assert_close(
+        fit_hint(hint, (16, 16))[..., 2:-2], torch.full((1, 3, 16, 12), 0.25), atol=0.05, rtol=0
+    )
+
+
 def test_the_hint_is_embedded_once_per_run(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     embed = MODEL.embed_hint
