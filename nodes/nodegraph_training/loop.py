@@ -16,6 +16,7 @@ from nodegraph_training import checkpoint
 from nodegraph_training.curve import write_curve
 from nodegraph_training.errors import TrainingError
 from nodegraph_training.log import Log, read
+from nodegraph_training.memory import keep_freed_memory
 from nodegraph_training.order import batch_indices, numpy_generator, torch_generator
 from nodegraph_training.parallel import gradients, pool, single_threaded
 from nodegraph_training.settings import Settings, agree
@@ -61,6 +62,8 @@ def train(
     """
     if task.count < 1:
         raise TrainingError("training: the data set is empty; give at least one picture")
+    if device == "cpu":
+        keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     told = {**settings.plan(), **(plan or {})}
     agree(folder, told)

@@ -1,6 +1,8 @@
 """The loop: what it writes, what it refuses, and that it learns."""
 
 import errno
+import platform
+import resource
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,7 @@ from nodegraph_training.curve import draw_curve
 from nodegraph_training.errors import TrainingError
 from nodegraph_training.log import read
 from nodegraph_training.loop import train
+from nodegraph_training.memory import keep_freed_memory
 from nodegraph_training.muon import orthogonalize, suits
 from nodegraph_training.settings import Settings
 from tests.training.toys import LineTask, quick
@@ -124,3 +127,15 @@ def test_tables_of_vectors_and_narrow_kernels_are_left_to_adamw() -> None:
     assert not suits("token_embedding.weight", torch.zeros(100, 64))
     assert not suits("out.2.weight", torch.zeros(4, 64, 3, 3))
     assert not suits("conv.bias", torch.zeros(64))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_freed_memory_is_kept_for_the_next_step() -> None:
+    assert keep_freed_memory()
+    block = 64 << 20
+    np.full(block, 1, np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        np.full(block, 1, np.uint8)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults < 4 * block // 4096 / 2
