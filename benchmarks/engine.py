@@ -118,7 +118,7 @@ def over_torch(folder: Path) -> None:
     flow = str(thirty_nodes(folder))
     torch = child_cpu([sys.executable, "-c", "import torch"], 3)
     code = (
-        "import torch\nfrom nodegraph.cli import given, run\nfrom nodegraph.api import Session\n"
+        "import torch\nfrom nodegraph.cli import commands\nfrom nodegraph.api import Session\n"
         f"from nodegraph.reading import load\nassert Session(load({flow!r})).check().plan"
     )
     line("import torch", torch, "ms CPU")

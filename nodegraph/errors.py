@@ -8,6 +8,24 @@ LONGEST: Final = 800
 """Characters of a message; a workflow may hold megabytes of text."""
 
 
+def one_line(text: str) -> str:
+    """Return text that is safe on one line of a terminal, shortened; `\\n` is a space."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line what an exception is about."""
+    try:
+        said = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 (a stranger's `__str__`)
+        said = ""
+    return one_line(f"{type(error).__name__}: {said}".rstrip(": "))
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a workflow: a stable code, a JSON pointer, a sentence."""
@@ -16,15 +34,16 @@ class Problem:
     pointer: str
     message: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", one_line(self.message))
+
     def __str__(self) -> str:
         return self.message
 
     @classmethod
     def at(cls, code: str, path: tuple[str | int, ...], message: str) -> "Problem":
-        """Return a problem at a place of a JSON document, its message of bounded length."""
+        """Return a problem at a place of a JSON document, its way through the keys as a pointer."""
         where = "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in path)
-        if len(message) > LONGEST:
-            message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
         return cls(code, where, message)
 
 
@@ -34,7 +53,7 @@ class NodegraphError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, node: str = "", port: str = "") -> None:
-        super().__init__(message)
+        super().__init__("\n".join(map(one_line, message.split("\n"))))
         self.node = node
         self.port = port
 

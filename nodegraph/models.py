@@ -4,11 +4,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Final
 
+from .errors import reason
 from .packages import Places
 from .values import Misfit, near, show
 
@@ -27,6 +27,7 @@ class Models:
     _listed: dict[Path, list[tuple[str, Path]]] = field(
         default_factory=dict[Path, list[tuple[str, Path]]]
     )
+    _probes: dict[str, Probe] = field(default_factory=dict[str, Probe])
     _held: dict[Path, dict[str, Any] | None] = field(
         default_factory=dict[Path, dict[str, Any] | None]
     )
@@ -35,7 +36,7 @@ class Models:
     def searching(cls, folders: Sequence[str | Path] = ()) -> "Models":
         """Search some folders, then those of NODEGRAPH_MODELS."""
         named = os.environ.get("NODEGRAPH_MODELS", "").split(os.pathsep)
-        return cls(tuple(Path(folder).expanduser() for folder in (*folders, *named) if folder))
+        return cls(tuple(expanded(folder) for folder in (*folders, *named) if folder))
 
     def resolve(self, name: str, base: Path) -> Path:
         """Return the file or folder of a model.
@@ -43,7 +44,7 @@ class Models:
         Raises:
             Misfit: there is none, or more than one; the folders searched are named.
         """
-        direct = (base / Path(name).expanduser()).absolute()
+        direct = (base / expanded(name)).absolute()
         for path in (direct, direct.with_name(direct.name + _SUFFIX)):
             if _is_model(path):
                 return path
@@ -67,18 +68,26 @@ class Models:
         return self._held[path]
 
     def _ask(self, path: Path) -> dict[str, Any] | None:
-        for probe in self._probes.values():
+        """Ask every probe; a complaint counts only where no other package knows the file."""
+        complaints: list[str] = []
+        for name in self.places.probes:
             try:
-                told = probe(path)
+                told = self._probe(name)(path)
             except (ValueError, OSError) as error:
-                raise Misfit("bad_model", f"{error}") from error
-            if told is not None:
-                return told
+                complaints.append(str(error))
+            except Exception as error:  # noqa: BLE001 (a stranger's code)
+                complaints.append(f"{path.name}: probe {name!r} failed: {reason(error)}")
+            else:
+                if told is not None:
+                    return told
+        if complaints:
+            raise Misfit("bad_model", complaints[0])
         return None
 
-    @cached_property
-    def _probes(self) -> dict[str, Probe]:
-        return {name: _load_probe(name, path) for name, path in self.places.probes.items()}
+    def _probe(self, name: str) -> Probe:
+        if name not in self._probes:
+            self._probes[name] = _load_probe(name, self.places.probes[name])
+        return self._probes[name]
 
     def _matches(self, name: str, folders: list[Path]) -> list[Path]:
         wanted = name.replace(os.sep, "/").removeprefix("./")
@@ -103,6 +112,11 @@ class Models:
             where += f" and the models of {', '.join(shipped)}"
         help_ = near(name, names) or "; give a path, or a folder with --models"
         return f"no model {show(name)}; searched {where}{help_}"
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with `~` as a home folder; what names nobody's stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (pathlib's raises for unknown users)
 
 
 def _is(rel: str, wanted: str) -> bool:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from nodegraph import __version__
 
@@ -28,6 +28,37 @@ Run a workflow and write its outputs as files.
 The flow's declared inputs are flags of their own; one that is named like a flag below is given
 with --input name=value. Paths on the command line start at the current folder.
 """
+_SEVERAL: Final[dict[str, Any]] = {"action": "append", "default": []}
+_SWITCH: Final = {"action": "store_true"}
+_FLAGS: Final[dict[str, dict[str, Any]]] = {
+    "--set": {
+        **_SEVERAL,
+        "metavar": "NODE.PORT=VALUE",
+        "help": "set a node's input, for this time; may be repeated",
+    },
+    "--input": {
+        **_SEVERAL,
+        "metavar": "NAME=VALUE",
+        "help": "give a declared input, also one named like a flag; may be repeated",
+    },
+    "--models": {
+        **_SEVERAL,
+        "metavar": "DIR",
+        "help": "look for models here first, then in NODEGRAPH_MODELS; may be repeated",
+    },
+    "--out": {"metavar": "DIR", "help": "where outputs go (default: out/<flow name>)"},
+    "--device": {"choices": ("cpu", "cuda"), "default": "cpu", "help": "default: cpu"},
+    "--dtype": {
+        "choices": ("auto", "float32", "bfloat16", "float16"),
+        "default": "auto",
+        "help": "what models compute in (default: auto, what suits the device)",
+    },
+    "--json": {**_SWITCH, "help": "answer as JSON on stdout: the problems, a run's events"},
+    "--quiet": {**_SWITCH, "help": "say nothing but errors"},
+    "--traceback": {**_SWITCH, "help": "show where an error came from"},
+}
+BUILT_IN: Final = ("-h", "--help", *_FLAGS)
+"""Flags of `run` that every flow has."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,11 +75,11 @@ class Parser(argparse.ArgumentParser):
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; `command` of the result is the function that does it."""
-    arguments, rest = parser().parse_known_args(words)
+    top = parser()
+    arguments, rest = top.parse_known_args(words)
     arguments.rest = rest
-    arguments.words = list(words)
     if rest and not getattr(arguments, "takes_inputs", False):
-        parser().error(f"unknown argument {rest[0]!r}")
+        top.error(f"unknown argument {rest[0]!r}")
     return arguments
 
 
@@ -57,107 +88,49 @@ def parser() -> Parser:
     top = Parser(prog="nodegraph", description=_INTRO, epilog=_CODES)
     top.add_argument("--version", action="version", version=f"nodegraph {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    run = _command(commands, "run", "run a workflow", RUN, "run", add_help=False)
+
+    def add(name: str, about: str, *flags: str, **settings: Any) -> Parser:
+        settings.setdefault("description", about)
+        command: Parser = commands.add_parser(name, help=about, **settings)
+        command.set_defaults(command=_later(name))
+        add_flags(command, *flags, "--traceback")
+        return command
+
+    run = add("run", "run a workflow", description=RUN, add_help=False)
+    run.add_argument("flow", metavar="FLOW", nargs="?", help="the workflow file")
     add_run_flags(run)
-    run.set_defaults(takes_inputs=True)
-    check = _command(
-        commands, "check", "say everything that is wrong with a workflow", None, "check"
-    )
-    check.add_argument("flow", metavar="FLOW", help="the workflow file")
-    add_value_flags(check)
-    check.add_argument("--json", action="store_true", help="answer as JSON on stdout")
-    check.add_argument("--traceback", action="store_true", help="show where an error came from")
-    check.set_defaults(takes_inputs=True)
-    _show_commands(commands)
+    about = "say everything that is wrong with a workflow"
+    check = add("check", about, "--set", "--input", "--models", "--json")
+    for command in (run, check):
+        command.set_defaults(takes_inputs=True)
+    nodes = add("nodes", "list installed nodes, or show a node's page", "--json")
+    nodes.add_argument("type", metavar="TYPE", nargs="?", help="'image', or 'image.canny'")
+    schema = add("schema", "print the JSON Schema of workflow files")
+    schema.add_argument("packages", metavar="PACKAGE", nargs="*", help="default: all installed")
+    for command in (check, add("graph", "print a workflow as a Mermaid diagram")):
+        command.add_argument("flow", metavar="FLOW", help="the workflow file")
     return top
 
 
-def add_run_flags(run: argparse.ArgumentParser) -> None:
+def add_run_flags(command: argparse.ArgumentParser) -> None:
     """Add the flags of `run` that every flow has."""
-    run.add_argument("flow", metavar="FLOW", nargs="?", help="the workflow file")
-    run.add_argument(
-        "-h", "--help", action="store_true", help="this help; with FLOW also its inputs"
-    )
-    add_value_flags(run)
-    run.add_argument("--out", metavar="DIR", help="where outputs go (default: out/<flow name>)")
-    run.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    run.add_argument(
-        "--dtype",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        default="auto",
-        help="what models compute in (default: auto, what suits the device)",
-    )
-    run.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
-    run.add_argument("--quiet", action="store_true", help="say nothing but errors")
-    run.add_argument("--traceback", action="store_true", help="show where an error came from")
+    about = "this help; with FLOW also its inputs"
+    command.add_argument("-h", "--help", action="store_true", help=about)
+    add_flags(command, *(flag for flag in _FLAGS if flag != "--traceback"))
 
 
-def add_value_flags(command: argparse.ArgumentParser) -> None:
-    """Add the flags by which a flow is given values."""
-    command.add_argument(
-        "--set",
-        metavar="NODE.PORT=VALUE",
-        action="append",
-        default=[],
-        help="set a node's input, for this time; may be repeated",
-    )
-    command.add_argument(
-        "--input",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="give a declared input, also one named like a flag; may be repeated",
-    )
-    command.add_argument(
-        "--models",
-        metavar="DIR",
-        action="append",
-        default=[],
-        help="look for models here first, then in NODEGRAPH_MODELS; may be repeated",
-    )
+def add_flags(command: argparse.ArgumentParser, *flags: str) -> None:
+    """Add flags by their names."""
+    for flag in flags:
+        command.add_argument(flag, **_FLAGS[flag])
 
 
-def _show_commands(commands: Any) -> None:
-    nodes = _command(
-        commands, "nodes", "list installed nodes, or show a node's page", None, "show", "nodes"
-    )
-    nodes.add_argument("type", metavar="TYPE", nargs="?", help="'image', or 'image.canny'")
-    nodes.add_argument("--json", action="store_true", help="specifications as JSON")
-    schema = _command(
-        commands, "schema", "print the JSON Schema of workflow files", None, "show", "schema"
-    )
-    schema.add_argument("packages", metavar="PACKAGE", nargs="*", help="default: all installed")
-    graph = _command(
-        commands, "graph", "print a workflow as a Mermaid diagram", None, "show", "graph"
-    )
-    graph.add_argument("flow", metavar="FLOW", help="the workflow file")
-    for command in (nodes, schema, graph):
-        command.add_argument(
-            "--traceback", action="store_true", help="show where an error came from"
-        )
-
-
-def _command(
-    commands: Any,
-    name: str,
-    help_: str,
-    about: str | None,
-    module: str,
-    function: str = "",
-    **settings: Any,
-) -> Parser:
-    command: Parser = commands.add_parser(name, help=help_, description=about or help_, **settings)
-    command.set_defaults(command=_later(module, function or name))
-    return command
-
-
-def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
-    """Import a command's module only when it is called: `--help` has to be quick."""
+def _later(name: str) -> Callable[[argparse.Namespace], int]:
+    """Import the commands only when one is called: `--help` has to be quick."""
 
     def call(arguments: argparse.Namespace) -> int:
-        command: Callable[[argparse.Namespace], int] = getattr(
-            import_module(f"{__package__}.{module}"), function
-        )
+        commands = import_module(f"{__package__}.commands")
+        command: Callable[[argparse.Namespace], int] = getattr(commands, name)
         return command(arguments)
 
     return call

@@ -5,18 +5,43 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
+from nodegraph.errors import one_line
 from nodegraph.journal import Event, Listener
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
+
+MANY: Final = 200
+"""Nodes of a flow from which on a terminal shows no line for a node that took no time."""
 
 
 @contextmanager
-def display(as_json: bool, quiet: bool, stdout: TextIO) -> Generator[Listener, None, None]:
-    """Give what hears a run's events; paths of outputs go to `stdout`, progress to stderr."""
-    if as_json:
+def display(in_json: bool, quiet: bool, stdout: TextIO) -> Generator[Listener, None, None]:
+    """Give what hears a run's events; paths of outputs go to `stdout`, progress to stderr.
+
+    Raises:
+        OSError: at the end, when a stream was full or closed; the run itself has lost nothing.
+    """
+    faults: list[OSError] = []
+    with _listener(in_json, quiet, stdout) as listener:
+
+        def hear(event: Event) -> None:
+            try:
+                if not faults:
+                    listener(event)
+            except OSError as error:
+                faults.append(error)
+
+        yield hear
+    if faults:
+        raise faults[0]
+
+
+@contextmanager
+def _listener(in_json: bool, quiet: bool, stdout: TextIO) -> Generator[Listener, None, None]:
+    if in_json:
         yield lambda event: print(json.dumps(event, default=str), file=stdout, flush=True)
     elif quiet:
         yield lambda event: None
@@ -65,41 +90,30 @@ class Bars:
 
     def __init__(self, progress: "Progress") -> None:
         self.progress = progress
-        self.task: TaskID | None = None
+        self.task = progress.add_task("loading packages", total=None, steps="")
         self.total = self.done = 0
         self.files: list[Event] = []
 
     def __call__(self, event: Event) -> None:
         """Move the bar."""
         match event["event"]:
-            case "loading":
-                self.show("loading packages")
             case "planned":
                 self.total = event["nodes"]
             case "started":
-                self.show(event["node"])
-            case "progress" if self.task is not None:
+                self.progress.tasks[0].total = None  # `update` cannot unset it
+                self.progress.update(self.task, description=event["node"], completed=0, steps="")
+            case "progress":
                 done, total = event["done"], event["total"]
                 self.progress.update(self.task, completed=done, total=total, steps=_steps(event))
             case "finished":
                 self.done += 1
-                self.clear()
-                self.progress.console.print(_finished(event, self.done, self.total), markup=False)
+                if self.total < MANY or event["seconds"] >= 0.1:
+                    line = _finished(event, self.done, self.total)
+                    self.progress.console.print(line, markup=False)
             case "written":
                 self.files.append(event)
             case _:
                 pass
-
-    def show(self, name: str) -> None:
-        """Show a bar of this name and no other."""
-        self.clear()
-        self.task = self.progress.add_task(name, total=None, steps="")
-
-    def clear(self) -> None:
-        """Remove the bar."""
-        if self.task is not None:
-            self.progress.remove_task(self.task)
-            self.task = None
 
 
 def _bars() -> "Progress":
@@ -118,7 +132,7 @@ def _bars() -> "Progress":
 
 
 def _print_written(event: Event, stdout: TextIO) -> None:
-    about = event["about"]
+    about = one_line(event["about"])
     if event["path"] is None:
         print(f"{event['output']}: {about}", file=stdout)
     else:
@@ -130,8 +144,7 @@ def _finished(event: Event, done: int, total: int) -> str:
 
 
 def _steps(event: Event) -> str:
-    message = event.get("message")
-    return f"{event['done']}/{event['total']}" + (f" {message}" if message else "")
+    return one_line(f"{event['done']}/{event['total']} {event.get('message', '')}").rstrip()
 
 
 def _left(event: Event, taken: float) -> str:

@@ -15,7 +15,7 @@ from nodegraph.types import PortType
 from nodegraph.values import article, expected, near
 from nodegraph.workflow import Declaration, Literal, Workflow
 
-from .arguments import Parser, add_run_flags
+from .arguments import BUILT_IN, Parser
 
 
 def session(arguments: argparse.Namespace) -> Session:
@@ -30,7 +30,7 @@ def session(arguments: argparse.Namespace) -> Session:
     flags, unknown = parser.parse_known_args(arguments.rest)
     if unknown:
         word = unknown[0].partition("=")[0]
-        known = [*(f"--{name}" for name in flow.inputs), *built_in()]
+        known = [*(f"--{name}" for name in flow.inputs), *BUILT_IN]
         help_ = near(word, known) or f"; see 'nodegraph run {arguments.flow} --help'"
         raise WorkflowError([Problem("bad_usage", "", f"unknown argument {word!r}{help_}")])
     here = Path.cwd()
@@ -56,17 +56,10 @@ def add_inputs(parser: Parser, flow: Workflow) -> None:
     """Add a flag for each declared input that is not named like another flag."""
     group = parser.add_argument_group("inputs of this flow")
     for name, declared in flow.inputs.items():
-        if f"--{name}" not in built_in():
+        if f"--{name}" not in BUILT_IN:
             group.add_argument(
                 f"--{name}", metavar=_metavar(declared.type), help=describe(declared)
             )
-
-
-def built_in() -> frozenset[str]:
-    """Return the flags that every flow has."""
-    bare = Parser(add_help=False)
-    add_run_flags(bare)
-    return frozenset(word for action in bare._actions for word in action.option_strings)
 
 
 def describe(declared: Declaration) -> str:
