@@ -8,7 +8,7 @@ from typing import Any
 
 from . import __version__, reading
 from .checking import Checked, check_workflow
-from .errors import NodegraphError, Problem, WorkflowError
+from .errors import Problem, WorkflowError
 from .journal import Journal, Listener
 from .models import Models
 from .outputs import Written, write_outputs
@@ -78,11 +78,23 @@ class Session:
             return Outputs(Runner(settings, listeners).run(checked.plan))
         told = {"device": settings.device, "dtype": settings.dtype}
         with _open_journal(settings.out) as journal:
+            heard: list[Listener] = [journal, *listeners]
             head = {"flow": self.flow.name, "inputs": checked.inputs, **told}
             journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
-            values = Runner(settings, (journal, *listeners)).run(checked.plan)
+            values = Runner(settings, heard).run(checked.plan)
             record = make_record(self.flow, checked, self.packages, told)
-            return Outputs(values, _write(values, settings.out, record, (journal, *listeners)))
+            written: list[Written] = []
+
+            def tell(item: Written) -> None:
+                written.append(item)
+                path = str(item.path) if item.path else None
+                for listener in heard:
+                    listener(
+                        {"event": "written", "output": item.name, "path": path, "about": item.about}
+                    )
+
+            write_outputs(values, settings.out, record, tell)
+            return Outputs(values, written)
 
 
 def check(
@@ -147,9 +159,10 @@ def with_settings(flow: Workflow, settings: Mapping[str, Literal]) -> Workflow:
     for target, value in settings.items():
         node, dot, port = target.partition(".")
         if not dot or not port or node not in flow.nodes:
-            known = ", ".join(flow.nodes)
-            help_ = near(node, flow.nodes) or f"; name one as 'node.port', nodes are {known}"
-            message = f"{target}: no node {node!r} to set an input of{help_}"
+            message = f"{target}: names no input; write 'node.port'"
+            if node not in flow.nodes:
+                help_ = near(node, flow.nodes) or f"; nodes are {', '.join(flow.nodes)}"
+                message = f"{target}: no node {node!r} to set an input of{help_}"
             raise WorkflowError([Problem("unknown_setting", "/nodes", message)])
         flow = flow.with_value(node, port, value)
     return flow
@@ -174,24 +187,3 @@ def _open_journal(folder: Path) -> Journal:
         reason = error.strerror or error
         message = f"{folder}: cannot be written: {reason}; choose another folder with --out"
         raise WorkflowError([Problem("unwritable_out", "", message)]) from error
-
-
-def _write(
-    values: Mapping[str, Any],
-    folder: Path,
-    record: Mapping[str, Any],
-    listeners: Sequence[Listener],
-) -> list[Written]:
-    written: list[Written] = []
-    try:
-        for item in write_outputs(values, folder, record):
-            written.append(item)
-            path = str(item.path) if item.path else None
-            for listener in listeners:
-                listener(
-                    {"event": "written", "output": item.name, "path": path, "about": item.about}
-                )
-    except OSError as error:
-        reason = error.strerror or error
-        raise NodegraphError(f"{folder}: an output cannot be written: {reason}") from error
-    return written

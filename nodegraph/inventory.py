@@ -9,9 +9,8 @@ from typing import Any
 
 from . import __version__
 from .decorator import spec_of
-from .errors import PackageError
+from .errors import PackageError, reason
 from .manifest import FORMAT, stamp
-from .package import reason
 from .ports import ABILITIES, Port
 from .spec import NodeSpec
 from .types import PortType
@@ -21,7 +20,7 @@ def answer(request: dict[str, Any]) -> None:
     """Import the package that is asked for and write its manifest, or why there is none."""
     try:
         data = take(request["name"], request["module"], request["modules"])
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code, run at import)
+    except BaseException as error:  # noqa: BLE001 (a stranger's code, run at import)
         data = {"error": reason(error)}
     Path(request["answer"]).write_text(json.dumps(data), encoding="utf-8")
 

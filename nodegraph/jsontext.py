@@ -112,14 +112,15 @@ def _faults(data: Any, place: str) -> list[Problem]:
     return sorted(problems, key=lambda problem: problem.pointer)
 
 
+def is_text(value: str) -> bool:
+    """Say whether a string can be written as UTF-8: it has no half of a surrogate pair."""
+    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+
+
 def _check_text(
     text: str, path: tuple[str | int, ...], place: str, problems: list[Problem]
 ) -> None:
-    if text.isascii():
-        return
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if not is_text(text):
         said = f"{'.'.join(map(str, path))} has half a surrogate pair"
         problems.append(Problem.at("not_text", path, f"{place}: text at {said}; write it whole"))
 

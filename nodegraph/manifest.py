@@ -80,10 +80,25 @@ def load_manifests(
         else:
             found[package.name] = kept
     if missing:
-        with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
-            built = pool.map(partial(_build, modules=modules, folder=folder), missing)
-            found.update(zip((package.name for package in missing), built, strict=True))
+        found.update(_build_all(missing, modules, folder))
     return found
+
+
+def _build_all(
+    packages: Sequence[Package], modules: tuple[str, ...], folder: Path
+) -> dict[str, Manifest | PackageError]:
+    """Build manifests side by side; when this is interrupted, no child is waited for."""
+    children: list[subprocess.Popen[bytes]] = []
+    build = partial(_build, modules=modules, folder=folder, children=children)
+    with ThreadPoolExecutor(min(len(packages), os.cpu_count() or 1)) as pool:
+        try:
+            built = list(pool.map(build, packages))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in children:
+                child.kill()
+            raise
+    return {package.name: each for package, each in zip(packages, built, strict=True)}
 
 
 def stamp(modules: Sequence[str]) -> dict[str, list[int]]:
@@ -129,7 +144,12 @@ def _kept(place: Path) -> Manifest | None:
     return None
 
 
-def _build(package: Package, modules: tuple[str, ...], folder: Path) -> Manifest | PackageError:
+def _build(
+    package: Package,
+    modules: tuple[str, ...],
+    folder: Path,
+    children: list["subprocess.Popen[bytes]"],
+) -> Manifest | PackageError:
     with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
         answer = Path(scratch, "answer.json")
         request = {
@@ -139,7 +159,7 @@ def _build(package: Package, modules: tuple[str, ...], folder: Path) -> Manifest
             "modules": modules,
             "answer": str(answer),
         }
-        fault = _run_child(json.dumps(request)) or "the process that imported it ended early"
+        fault = _run_child(json.dumps(request), children)
         try:
             data = json.loads(answer.read_bytes())
         except (OSError, ValueError):
@@ -150,22 +170,21 @@ def _build(package: Package, modules: tuple[str, ...], folder: Path) -> Manifest
     return Manifest(data)
 
 
-def _run_child(request: str) -> str:
+def _run_child(request: str, children: list["subprocess.Popen[bytes]"]) -> str:
     """Run the child; what the package prints while it is imported is nobody's business."""
+    quiet = subprocess.DEVNULL
+    command = [sys.executable, "-c", _CHILD]
     try:
-        subprocess.run(
-            [sys.executable, "-c", _CHILD],
-            input=request.encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=IMPORT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"not done after {IMPORT_SECONDS} s"
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet) as child:
+            children.append(child)
+            try:
+                child.communicate(request.encode(), timeout=IMPORT_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                return f"not done after {IMPORT_SECONDS} s"
     except OSError as error:
         return f"no child process: {error}"
-    return ""
+    return "the process that imported it ended early"
 
 
 def _keep(place: Path, data: dict[str, Any]) -> None:

@@ -2,11 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .errors import NodegraphError, reason
 from .jsontext import is_list
 from .ports import Codec, declared_port
 
@@ -21,21 +22,35 @@ class Written:
 
 
 def write_outputs(
-    values: Mapping[str, Any], folder: Path, record: Mapping[str, Any]
-) -> Iterator[Written]:
-    """Write every output into a folder and say which files that gave.
+    values: Mapping[str, Any],
+    folder: Path,
+    record: Mapping[str, Any],
+    written: Callable[[Written], None],
+) -> None:
+    """Write every output into a folder, and say of each file when it is there.
 
     A file is complete or not there: it is written beside its place and moved.
+
+    Raises:
+        NodegraphError: some outputs could not be written; all others are.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    faults: list[Exception] = []
     for name, value in values.items():
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-            for item in _write(name, value, Path(scratch), record):
-                if item.path is not None:
-                    target = folder / item.path.name
-                    yield Written(item.name, item.path.replace(target), item.about)
-                else:
-                    yield item
+        items: list[Written] = []
+        try:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+                for item in _write(name, value, Path(scratch), record):
+                    path = item.path and item.path.replace(folder / item.path.name)
+                    items.append(replace(item, path=path))
+        except Exception as error:  # noqa: BLE001 (a stranger's codec)
+            why = error.strerror if isinstance(error, OSError) else reason(error)
+            message = f"outputs.{name}: cannot be written into {folder}: {why}"
+            faults.append(NodegraphError(message))
+            faults[-1].__cause__ = error
+        for item in items:
+            written(item)
+    if faults:
+        raise faults[0]
 
 
 def _write(name: str, value: Any, scratch: Path, record: Mapping[str, Any]) -> list[Written]:
@@ -50,7 +65,7 @@ def _write(name: str, value: Any, scratch: Path, record: Mapping[str, Any]) -> l
         return [Written(name, None, str(value))]
     path = scratch / f"{name}.json"
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return [Written(name, path, _short(text))]
 
 

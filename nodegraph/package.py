@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from .errors import PackageError
+from .errors import PackageError, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,3 @@ class Package:
         """Say that the package cannot be imported, and why."""
         side = f"package {self.name!r} ({self.distribution})"
         return f"{side}: cannot be imported: {why}; repair or uninstall it"
-
-
-def reason(error: BaseException) -> str:
-    """Say in one line what an exception is about."""
-    return f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]

@@ -23,7 +23,7 @@ from .workflow import (
     Workflow,
 )
 
-_ID: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ID: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")  # outputs become file names
 _REF: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\.([A-Za-z_][A-Za-z0-9_]*))?\Z")
 _TYPE: Final = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_]\w*)(?:@([1-9][0-9]{0,8}))?\Z", re.ASCII)
 _KINDS: Final = {
@@ -217,7 +217,10 @@ class _Reader:
     def identifier(self, name: str, path: Path_, place: str) -> bool:
         if _ID.match(name):
             return True
-        message = f"{place}: {name!r} is not an id; use letters, digits and _, no digit first"
+        if len(name) > 100:
+            message = f"{place}: {name!r} is too long for an id; use at most 100 characters"
+        else:
+            message = f"{place}: {name!r} is not an id; use letters, digits and _, no digit first"
         self.fault("bad_id", path, message)
         return False
 

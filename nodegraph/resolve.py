@@ -10,7 +10,7 @@ from typing import Any, cast
 from .errors import PackageError
 from .families import Family
 from .links import fits
-from .models import Models
+from .models import Models, expanded
 from .packages import Packages, codec_of
 from .plan import Source, Step
 from .ports import declared_port
@@ -171,8 +171,8 @@ class Resolver:
             )
         path = self.path(self.values[name], PortType("file"))
         if path.suffix.lower() not in suffixes:
-            listed = ", ".join(suffixes)
-            message = f"{path.name!r} is not a file that {noun(type_)} is read from; use {listed}"
+            named, listed = path.name or str(path), ", ".join(suffixes)
+            message = f"{named!r} is not a file that {noun(type_)} is read from; use {listed}"
             raise Misfit("wrong_file", message)
         if not path.is_file():
             raise Misfit("wrong_file", f"{str(path)!r} is a directory; give a file")
@@ -211,8 +211,7 @@ class Resolver:
     def path(self, literal: Literal, type_: PortType) -> Path:
         """Return an absolute path; it must exist unless the node writes it."""
         conform(literal.value, type_)
-        named = Path(literal.value).expanduser()
-        path = Path(normpath((literal.base / named).absolute()))
+        path = Path(normpath((literal.base / expanded(literal.value)).absolute()))
         try:
             if path.exists() or type_.destination:
                 return path

@@ -8,7 +8,7 @@ from time import perf_counter, time
 from typing import Any
 
 from .context import Cancelled, Context
-from .errors import NodeError, PackageError
+from .errors import NodeError, PackageError, reason
 from .journal import Event, Listener
 from .plan import Bound, Plan, Source, Step
 from .ports import declared_port
@@ -87,9 +87,9 @@ class Runner:
             arguments[step.spec.context] = context
         try:
             return function(**arguments)
-        except PackageError:
+        except (PackageError, KeyboardInterrupt, Cancelled):
             raise
-        except Exception as error:
+        except BaseException as error:  # a node that calls `sys.exit` has failed like any other
             raise NodeError(_failure(step, error), node=step.id) from error
         finally:
             if context is not None:
@@ -110,15 +110,16 @@ class Runner:
         """Keep a step's results until their last use, and say how many bytes are known of."""
         held = 0
         for name, port in step.spec.outputs.items():
-            value = getattr(result, name) if step.spec.several else result
             try:  # blame the node that gave a wrong value, not the one that stumbles over it
+                value = getattr(result, name) if step.spec.several else result
                 self.values[Source(step.id, name)] = conform(value, port.type)
-            except Misfit as misfit:
-                message = f"{step.id} ({step.type}): result {name!r} does not fit: {misfit}"
-                raise NodeError(message, node=step.id, port=name) from misfit
-            declared = declared_port(value)
-            if declared is not None and declared.codec.can("size"):
-                held += declared.codec.size(value)
+                declared = declared_port(value)
+                if declared is not None and declared.codec.can("size"):
+                    held += declared.codec.size(value)
+            except Exception as error:
+                why = error if isinstance(error, Misfit) else reason(error)
+                message = f"{step.id} ({step.type}): result {name!r} does not fit: {why}"
+                raise NodeError(message, node=step.id, port=name) from error
         return held
 
     def _context(self, step: Step) -> Context:
@@ -155,7 +156,8 @@ def _peak() -> int:
     return most >> (20 if sys.platform == "darwin" else 10)
 
 
-def _failure(step: Step, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or "no reason given"
-    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-    return f"{step.id} ({step.type}): {kind}{reason}"
+def _failure(step: Step, error: BaseException) -> str:
+    said = reason(error)
+    if isinstance(error, ValueError):  # raised to tell the user, who knows no classes
+        said = said.partition(": ")[2] or "no reason given"
+    return f"{step.id} ({step.type}): {said}"

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from .jsontext import is_list
+from .jsontext import is_list, is_text
 from .ports import declared_port
 from .types import PortType
 
@@ -39,7 +39,7 @@ _LIMITS: Final[dict[str, tuple[str, str, Callable[[Any, Any], bool]]]] = {
     "maxItems": ("{} or fewer of them", "is too long", lambda value, limit: len(value) > limit),
     "pattern": ("matching {!r}", "does not match {!r}", lambda v, limit: not re.search(limit, v)),
 }
-_CLASSES: Final = {"boolean": bool, "string": str, "list": list, "object": dict}
+_CLASSES: Final = {"boolean": bool, "list": list, "object": dict}
 _NO: Final = object()
 
 
@@ -53,7 +53,7 @@ class Misfit(ValueError):
 
 def near(word: str, known: Any) -> str:
     """Say "; did you mean ...?" when something known is close, else nothing."""
-    names = [each for each in islice(known, 1000) if isinstance(each, str)]
+    names = [each for each in islice(known, 1000) if isinstance(each, str) and each != word]
     close = get_close_matches(word[:100], names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -135,6 +135,8 @@ def _fit(value: Any, type_: PortType) -> Any:
             fits = any(_same(value, choice) for choice in type_.choices)
         case "file":
             fits = isinstance(value, str | Path) and str(value) != "" and "\0" not in str(value)
+        case "string":
+            fits = isinstance(value, str) and is_text(value)
         case kind:
             fits = isinstance(value, _CLASSES[kind])
     return value if fits else _NO

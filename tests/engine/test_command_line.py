@@ -91,6 +91,7 @@ def test_set_replaces_a_nodes_input(here: Path) -> None:
         (["--colou", "red"], "unknown argument '--colou'; did you mean '--colour'?"),
         (["--set", "paint.shiny"], "--set 'paint.shiny': has no '='; write --set node.port=value"),
         (["--set", "pant.shiny=true"], "no node 'pant' to set an input of; did you mean 'paint'?"),
+        (["--set", "paint=5"], "paint: names no input; write 'node.port'"),
         (["--set", "paint.shine=true"], "has no such input; did you mean 'shiny'?"),
         (["--input", "color=red"], "declares no such input; did you mean 'colour'?"),
         (["--dtype", "int8"], "invalid choice: 'int8'"),
@@ -249,3 +250,33 @@ def test_a_closed_pipe_is_no_traceback(here: Path) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(code, shell=True, env=env, capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def odd(here: Path, words: str) -> "subprocess.CompletedProcess[str]":
+    """Run shell words in which NG is the command line."""
+    code = words.replace("NG", f"{sys.executable} -m nodegraph.cli")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(code, shell=True, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "streams", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full", ">/dev/full", "--json | head -1"]
+)
+def test_a_stream_that_is_gone_loses_no_output(here: Path, streams: str) -> None:
+    done = odd(here, f"NG run paint.json --out o {streams}")
+    assert "Traceback" not in done.stderr
+    assert toy_in(here / "o") == "red bear"
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_a_node_swallows_ends_the_run(here: Path, name: str, code: int) -> None:
+    nodes = {
+        "a": {"type": "toys.stubborn"},
+        "b": {"type": "toys.add", "inputs": {"a": {"ref": "a"}}},
+    }
+    flow = {"nodegraph": 1, "nodes": nodes, "outputs": {"b": {"ref": "b"}}}
+    (here / "stubborn.json").write_text(json.dumps(flow))
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), getattr(signal, name)])
+    timer.start()
+    assert call("run", "stubborn.json") == code
+    assert not (here / "out" / "stubborn" / "b.json").exists()

@@ -8,6 +8,8 @@ import pytest
 
 import nodegraph
 
+from .conftest import write_metadata
+
 
 def steered(model: str, control: str) -> dict[str, Any]:
     """A flow in which a control steers a model."""
@@ -110,3 +112,14 @@ def test_a_path_wins_over_a_name(models: Path, tmp_path: Path) -> None:
     path = tmp_path / "flow.json"
     path.write_text(json.dumps(steered("base", "edges-large")))
     assert nodegraph.check(path, models=[models]) == ()
+
+
+def test_a_probe_that_fails_hurts_no_file_that_another_knows(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_probe.py").write_text("def probe(path):\n    return {}[path]\n")
+    write_metadata(tmp_path, "a-probe", "[nodegraph.probes]\na_probe = a_probe\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert nodegraph.check(steered("base", "edges"), models=[models]) == ()
+    (problem,) = nodegraph.check(steered("base", "broken"), models=[models])
+    assert problem.code == "bad_model"

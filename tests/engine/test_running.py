@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import nodegraph
-from nodegraph import Cancelled, NodeError, WorkflowError
+from nodegraph import Cancelled, NodeError, NodegraphError, WorkflowError
 
 
 def flow(nodes: dict[str, Any], outputs: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -306,3 +306,42 @@ def test_a_flow_of_very_many_problems_is_refused_quickly() -> None:
     problems = nodegraph.check(flow(nodes, {"n": "n1"}))
     assert len(problems) == 201
     assert problems[-1].code == "too_many"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("exit", r"SystemExit: 0$"),
+        ("generator", "GeneratorExit$"),
+        ("text", "result 'output' does not fit: .* is not a string"),
+    ],
+)
+def test_a_node_that_leaves_oddly_has_failed(how: str, said: str) -> None:
+    with pytest.raises(NodeError, match=said):
+        nodegraph.run(flow({"a": toy("leave", how=how)}, {"a": "a"}))
+
+
+def test_an_output_that_cannot_be_written_loses_no_other(tmp_path: Path) -> None:
+    nodes = {"a": toy("brittle"), "b": toy("toy")}
+    with pytest.raises(NodegraphError, match=r"^outputs\.a: cannot be written .*: too brittle$"):
+        nodegraph.run(flow(nodes, {"a": "a", "b": "b"}), out=tmp_path)
+    assert sorted(p.name for p in tmp_path.glob("[!.]*")) == [
+        "b.record.json", "b.toy", "journal.jsonl",
+    ]  # fmt: skip
+
+
+def test_a_home_of_nobody_is_a_missing_file() -> None:
+    nodes = {"a": toy("everything", file="~nobody-of-this-name/x")}
+    (problem,) = nodegraph.check(flow(nodes, {"a": "a"}))
+    assert problem.code == "missing_file"
+
+
+def test_messages_hold_no_control_characters() -> None:
+    nodes = {"a": toy("toy", **{"na\x1b[31mme\n": "x"})}
+    (problem,) = nodegraph.check(flow(nodes, {"a": "a"}))
+    assert problem.message.startswith("a.na\\x1b[31mme : 'toys.toy' has no such input")
+
+
+def test_an_id_is_short_enough_for_a_file_name() -> None:
+    problems = nodegraph.check(flow({"a": toy("toy")}, {"x" * 101: "a"}))
+    assert "too long for an id; use at most 100 characters" in problems[0].message

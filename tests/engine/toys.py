@@ -1,7 +1,9 @@
 """Toy nodes: small enough to read at a glance, wide enough for everything an engine test needs."""
 
+import contextlib
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -205,3 +207,43 @@ def shout(*, words: str = "hello") -> str:
     """Print words, as a careless node does."""
     print(words)
     return words
+
+
+@node
+def leave(*, how: Literal["exit", "generator", "text"] = "exit") -> str:
+    """End in a way that no node should."""
+    if how == "exit":
+        sys.exit(0)
+    if how == "generator":
+        raise GeneratorExit
+    return "half a pair: \ud800"
+
+
+class BrittleCodec(Codec["Brittle"]):
+    """Cannot write what it should."""
+
+    @staticmethod
+    def write(value: "Brittle", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
+        raise ValueError("too brittle")
+
+
+@port(codec=BrittleCodec)
+@dataclass(frozen=True)
+class Brittle:
+    """Something that cannot be written."""
+
+
+@node
+def brittle() -> Brittle:
+    """Make something that cannot be written."""
+    return Brittle()
+
+
+@node
+def stubborn(context: Context) -> int:
+    """Swallow whatever would stop it, as some libraries do."""
+    for step in range(50):
+        with contextlib.suppress(BaseException):
+            time.sleep(0.02)
+            context.progress(step, 50)
+    return 1
