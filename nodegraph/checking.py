@@ -8,14 +8,13 @@ from typing import Any, Final
 
 from .errors import PackageError, Problem
 from .families import Family, agree, letter
-from .links import fits
 from .models import Models
 from .packages import Packages
 from .plan import Plan, Source, Step, cycles, in_order, make_plan, needed
 from .requirements import unmet
 from .resolve import Resolver
 from .spec import InputSpec, NodeSpec
-from .types import PortType
+from .types import PortType, fits
 from .values import Misfit, expected, near, noun, within
 from .workflow import Entry, InputRef, Literal, Ref, Several, Unreadable, Value, Workflow
 

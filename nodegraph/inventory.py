@@ -9,9 +9,9 @@ from typing import Any
 
 from . import __version__
 from .decorator import spec_of
-from .errors import PackageError, reason
+from .errors import reason
 from .manifest import FORMAT, stamp
-from .ports import ABILITIES, Port
+from .ports import ABILITIES, Port, port_named
 from .spec import NodeSpec
 from .types import PortType
 
@@ -54,7 +54,7 @@ def _ports(loaded: ModuleType, specs: dict[str, NodeSpec]) -> dict[str, Any]:
         types = [port.type for port in spec.inputs.values()]
         types += [port.type for port in spec.outputs.values()]
         for identity in filter(None, map(_identity, types)):
-            found[identity] = _resolve(identity)
+            found[identity] = port_named(identity)
     return {
         port.id: {
             "name": port.name,
@@ -67,14 +67,3 @@ def _ports(loaded: ModuleType, specs: dict[str, NodeSpec]) -> dict[str, Any]:
 
 def _identity(type_: PortType) -> str:
     return _identity(type_.item) if type_.item else type_.port
-
-
-def _resolve(identity: str) -> Port:
-    module, _, qualname = identity.partition(":")
-    target: Any = sys.modules[module]
-    for part in qualname.split("."):
-        target = getattr(target, part, None)
-    port = getattr(target, "__nodegraph_port__", None)
-    if not isinstance(port, Port):
-        raise PackageError(f"{identity}: a port class must be importable by its name")
-    return port

@@ -3,16 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from .errors import PackageError
 from .manifest import Manifest, load_manifests
 from .package import Package
-from .ports import Codec, port_of
 from .spec import NodeSpec
 
 NODES, PROBES, MODELS = "nodegraph.nodes", "nodegraph.probes", "nodegraph.models"
@@ -85,15 +82,6 @@ class Packages:
 
     def _modules(self) -> tuple[str, ...]:
         return tuple(sorted({p.module for owners in self.entries.values() for p in owners}))
-
-
-def codec_of(port: str) -> type[Codec[Any]]:
-    """Return the codec of a port type given as `module:Class`; imports the module."""
-    module, _, name = port.partition(":")
-    target: Any = import_module(module)
-    for part in name.split("."):
-        target = getattr(target, part)
-    return port_of(target).codec
 
 
 @dataclass(frozen=True)

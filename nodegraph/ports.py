@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -96,6 +97,21 @@ def declared_port(value: object) -> Port | None:
     """Return the port type of a value, or None when its class is not declared with `@port`."""
     declared = getattr(type(value), "__nodegraph_port__", None)
     return declared if isinstance(declared, Port) else None
+
+
+def port_named(identity: str) -> Port:
+    """Return the declaration of a port class given as `module:Class`; imports the module.
+
+    Raises:
+        PackageError: there is no such port class.
+    """
+    module, _, name = identity.partition(":")
+    target: Any = import_module(module)
+    for part in name.split("."):
+        target = getattr(target, part, None)
+    if target is None:
+        raise PackageError(f"{identity}: a port class must be importable by its name")
+    return port_of(target)
 
 
 def port_of(cls: object) -> Port:

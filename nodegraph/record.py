@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,19 @@ def make_record(
         "inputs": checked.inputs,
         "settings": dict(settings),
         "packages": {owner.distribution: owner.version for owner in owners},
-        "files": dict(zip(sorted(checked.files), digests(_in_order(checked.files)), strict=True)),
+        "files": digests(dict(sorted(checked.files.items()))),
     }
 
 
-def digests(paths: Iterable[Path]) -> list[str]:
+def digests(files: Mapping[str, Path]) -> dict[str, str]:
     """Return the SHA-256 of files, remembered by path, size, time and inode; "" for folders."""
     place = cache_folder() / "digests.json"
     known = _remembered(place)
     before = len(known)
-    found = [_digest(path, known) if path.is_file() else "" for path in paths]
+    found = {k: _digest(path, known) if path.is_file() else "" for k, path in files.items()}
     if len(known) > before:
         _remember(place, known)
     return found
-
-
-def _in_order(files: Mapping[str, Path]) -> list[Path]:
-    return [files[key] for key in sorted(files)]
 
 
 def _digest(path: Path, known: dict[str, str]) -> str:

@@ -9,13 +9,12 @@ from typing import Any, cast
 
 from .errors import PackageError
 from .families import Family
-from .links import fits
 from .models import Models, expanded
-from .packages import Packages, codec_of
+from .packages import Packages
 from .plan import Source, Step
-from .ports import declared_port
+from .ports import declared_port, port_named
 from .spec import InputSpec, NodeSpec, OutputSpec
-from .types import PortType
+from .types import PortType, fits
 from .values import Misfit, article, conform, expected, near, noun, show
 from .workflow import Declaration, Literal, Workflow
 
@@ -257,4 +256,4 @@ def _read_step(step: str, path: Path, type_: PortType) -> Step:
 
 
 def _reader(port: str) -> Callable[..., Any]:
-    return codec_of(port).read
+    return port_named(port).codec.read

@@ -44,7 +44,9 @@ class Runner:
             PackageError: a package could not be imported.
             Cancelled: the run was cancelled.
         """
-        functions = self._functions(plan.steps)
+        self._tell("loading", nodes=len(plan.steps))
+        functions = [step.function() for step in plan.steps]  # imported before anything runs
+        self._tell("planned", nodes=len(plan.steps))
         for step, function, releases in zip(plan.steps, functions, plan.releases, strict=True):
             self._step(step, function)
             for source in releases:
@@ -52,13 +54,6 @@ class Runner:
         outputs = {name: self.values[source] for name, source in plan.outputs.items()}
         self.values.clear()
         return outputs
-
-    def _functions(self, steps: Sequence[Step]) -> list[Callable[..., Any]]:
-        """Import what the plan needs before anything runs."""
-        self._tell("loading", nodes=len(steps))
-        functions = [step.function() for step in steps]
-        self._tell("planned", nodes=len(steps))
-        return functions
 
     def _step(self, step: Step, function: Callable[..., Any]) -> None:
         cancelled = self.settings.cancelled

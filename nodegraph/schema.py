@@ -55,29 +55,19 @@ def value_schema(type_: PortType) -> dict[str, Any]:
 def _node(specs: Mapping[str, NodeSpec]) -> dict[str, Any]:
     """A node: its type chooses the schema of its inputs; a type may carry its version."""
     forms = [f for type_, spec in specs.items() for f in (type_, f"{type_}@{spec.version}")]
-    choose = [
-        {
-            "if": {"properties": {"type": {"enum": [type_, f"{type_}@{spec.version}"]}}},
-            "then": {
-                "properties": {"inputs": {"$ref": f"#/$defs/{type_}"}},
-                **(
-                    {"required": ["inputs"]}
-                    if any(p.required for p in spec.inputs.values())
-                    else {}
-                ),
-            },
-        }
-        for type_, spec in specs.items()
-    ]
-    text = {"type": "string"}
-    properties = {
-        "type": {"enum": forms},
-        "inputs": {"type": "object"},
-        "title": text,
-        "description": text,
-        "ui": {"type": "object"},
-    }
+    choose = [_choice(type_, spec) for type_, spec in specs.items()]
+    text, table = {"type": "string"}, {"type": "object"}
+    more = {"title": text, "description": text, "ui": table}
+    properties = {"type": {"enum": forms}, "inputs": table, **more}
     return {**_object(properties, ["type"]), "allOf": choose}
+
+
+def _choice(type_: str, spec: NodeSpec) -> dict[str, Any]:
+    then: dict[str, Any] = {"properties": {"inputs": {"$ref": f"#/$defs/{type_}"}}}
+    if any(port.required for port in spec.inputs.values()):
+        then["required"] = ["inputs"]
+    forms = [type_, f"{type_}@{spec.version}"]
+    return {"if": {"properties": {"type": {"enum": forms}}}, "then": then}
 
 
 def _inputs(spec: NodeSpec) -> dict[str, Any]:
