@@ -276,9 +276,8 @@ class _Checker:
                     arriving += [(port, carried[s]) for s in sources if s in carried]
             outputs, clashes = agree(step.id, step.spec, arriving)
             carried.update({Source(step.id, port): family for port, family in outputs.items()})
-            for clash in clashes:
-                path = ("nodes", step.id, "inputs", clash.port)
-                self.fault("family_mismatch", path, clash.message)
+            for port, message in clashes.items():
+                self.fault("family_mismatch", ("nodes", step.id, "inputs", port), message)
 
     def result(self) -> Checked:
         if self.problems:

@@ -15,14 +15,6 @@ class Family:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """Two inputs of one node that carry different families."""
-
-    port: str
-    message: str
-
-
 def letter(type_: PortType) -> str:
     """Return the family variable of a port, looking into lists."""
     return letter(type_.item) if type_.item else type_.family
@@ -30,29 +22,25 @@ def letter(type_: PortType) -> str:
 
 def agree(
     node: str, spec: NodeSpec, arriving: Iterable[tuple[str, Family]]
-) -> tuple[dict[str, Family], list[Clash]]:
+) -> tuple[dict[str, Family], dict[str, str]]:
     """Bind a node's family variables from the families that arrive at its inputs.
 
     Returns:
-        The families of its outputs by port, and where two inputs do not agree.
+        The families of its outputs by port, and what to say of an input that does not agree.
     """
     bound: dict[str, tuple[str, Family]] = {}
-    clashes: list[Clash] = []
+    clashes: dict[str, str] = {}
     for port, family in arriving:
         variable = letter(spec.inputs[port].type)
         first, held = bound.setdefault(variable, (port, family))
         if held.name != family.name:
-            clashes.append(Clash(port, _message(node, port, family, first, held)))
+            clashes[port] = (
+                f"{node}.{port}: of family {family.name!r} (from {family.origin}), but {first!r} "
+                f"is of family {held.name!r} (from {held.origin}); use files of one family"
+            )
     outputs = {
         name: bound[letter(output.type)][1]
         for name, output in spec.outputs.items()
         if letter(output.type) in bound
     }
     return outputs, clashes
-
-
-def _message(node: str, port: str, family: Family, first: str, held: Family) -> str:
-    return (
-        f"{node}.{port}: of family {family.name!r} (from {family.origin}), but {first!r} is of "
-        f"family {held.name!r} (from {held.origin}); use files of one family"
-    )

@@ -41,9 +41,12 @@ class Resolver:
 
     def choose(self, given: Mapping[str, Literal], *, running: bool) -> None:
         """Take each declared input's value: the one that is given, else its default."""
+        known = ", ".join(self.flow.inputs) or "none"
         for name in given:
             if name not in self.flow.inputs:
-                self.fault("unknown_flow_input", ("inputs",), self.unknown(name))
+                help_ = near(name, self.flow.inputs) or f"; its inputs are {known}"
+                message = f"inputs.{name}: the flow declares no such input{help_}"
+                self.fault("unknown_flow_input", ("inputs",), message)
         for name, declared in self.flow.inputs.items():
             value = given.get(name, declared.default)
             if value is not None:
@@ -105,11 +108,6 @@ class Resolver:
             return True
         owners = self.packages.entries.get(package, ())
         return any(identity.startswith((f"{o.module}.", f"{o.module}:")) for o in owners)
-
-    def unknown(self, name: str) -> str:
-        known = ", ".join(self.flow.inputs) or "none"
-        help_ = near(name, self.flow.inputs) or f"; its inputs are {known}"
-        return f"inputs.{name}: the flow declares no such input{help_}"
 
     def declaration(self, name: str) -> Declaration:
         """Return a declared input.
