@@ -14,7 +14,11 @@ demo: $(VENV)/installed
 	@echo "Running workflows/canny.json: new pictures that follow the edges of an old one ..."
 	$(BIN)/nodegraph run workflows/canny.json
 	@echo
-	@echo "Look at the pictures in $(CURDIR)/out/canny"
+	@echo "Running workflows/contact_sheet.json: the same hints with other prompts and other noise ..."
+	$(BIN)/nodegraph run workflows/contact_sheet.json
+	@echo
+	@echo "Look at the pictures in $(CURDIR)/out:"
+	@echo "  canny/image.png (and edges.png, what it follows), contact_sheet/sheet.png"
 	@echo "Then change the prompt and see the edges stay:"
 	@echo "  $(BIN)/nodegraph run workflows/canny.json --prompt 'a green sphere left of an orange cube, at night'"
 
