@@ -1,7 +1,7 @@
 """nodegraph as a library: check a flow, run it, get its outputs as values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import time
 from typing import Any
@@ -81,8 +81,8 @@ class Session:
             heard: list[Listener] = [journal, *listeners]
             head = {"flow": self.flow.name, "inputs": checked.inputs, **told}
             journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
-            values = Runner(settings, heard).run(checked.plan)
             record = make_record(self.flow, checked, self.packages, told)
+            values = Runner(replace(settings, record=record), heard).run(checked.plan)
             written: list[Written] = []
 
             def tell(item: Written) -> None:

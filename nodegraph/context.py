@@ -3,8 +3,9 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 Report = Callable[[int, int, str], None]
 
@@ -25,11 +26,14 @@ class Context:
         device: str = "cpu",
         dtype: str = "auto",
         out: Path | None = None,
+        record: Mapping[str, Any] | None = None,
         report: Report | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
         self.device = device
         self.dtype = dtype
+        self.record = record
+        """The run's record, for nodes that write files which can carry it."""
         self._out = out or Path("out")
         self._report = report
         self._cancelled = cancelled

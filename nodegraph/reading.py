@@ -234,24 +234,14 @@ class _Reader:
 
 
 def _is_limit(word: str, value: Any) -> bool:
-    """Say whether a value can stand after a word such as `minimum` or `pattern`."""
+    """Say whether a value can stand after a word such as `minimum` or `enum`."""
     if word == "enum":
         return is_list(value) and bool(value)
-    if word == "pattern":
-        return isinstance(value, str) and _is_pattern(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if word.endswith(("Length", "Items")):
         return isinstance(value, int) and value >= 0
     return word != "multipleOf" or value > 0
-
-
-def _is_pattern(value: str) -> bool:
-    try:
-        re.compile(value)
-    except re.error:
-        return False
-    return True
 
 
 def _kind(data: Any) -> str:

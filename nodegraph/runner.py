@@ -1,7 +1,7 @@
 """Runs a plan: one node at a time, values dropped after their last use, every event told."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, time
@@ -26,6 +26,8 @@ class Settings:
     device: str = "cpu"
     dtype: str = "auto"
     cancelled: Callable[[], bool] | None = None
+    record: Mapping[str, Any] | None = None
+    """What written pictures carry: how they came about."""
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ class Runner:
             device="cpu" if step.spec.device == "cpu" else self.settings.device,
             dtype=self.settings.dtype,
             out=self.settings.out,
+            record=self.settings.record,
             report=report,
             cancelled=self.settings.cancelled,
         )

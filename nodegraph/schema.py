@@ -114,7 +114,7 @@ _DECLARATION = _object(
         "description": {"type": "string"},
         "default": {},
         "enum": {"type": "array", "minItems": 1},
-        **{word: {"type": "string" if word == "pattern" else "number"} for word in LIMITS},
+        **{word: {"type": "number"} for word in LIMITS},
     },
     ["type"],
 )

@@ -32,9 +32,11 @@ class Destination:
 
 LIMITS: Final = (
     "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf",
-    "minLength", "maxLength", "minItems", "maxItems", "pattern",
+    "minLength", "maxLength", "minItems", "maxItems",
 )  # fmt: skip
-"""The words of JSON Schema that a port or a declared input may use."""
+"""The words of JSON Schema that a declared input may use.
+
+A port may also have `pattern`; a flow may not: a stranger's pattern can take for ever to match."""
 
 
 @dataclass(frozen=True, slots=True)

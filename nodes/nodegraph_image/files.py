@@ -46,10 +46,11 @@ def save(
 ) -> None:
     """Write a picture as PNG into the run's output folder.
 
-    A batch becomes `name_0001.png` and on. An existing file of the name is replaced.
+    A batch becomes `name_0001.png` and on. An existing file of the name is replaced. Each carries
+    the run's record in the text chunk `nodegraph`.
 
     Args:
         image: what to write
         name: the file's name without `.png`
     """
-    ImageCodec.write(image, context.out / name, None)
+    ImageCodec.write(image, context.out / name, context.record)

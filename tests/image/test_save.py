@@ -19,6 +19,12 @@ def test_one_picture_is_named_as_told(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["cat.png"]
 
 
+def test_a_saved_picture_carries_the_runs_record(tmp_path: Path) -> None:
+    save(Image(PIXELS[:1]), name="cat", context=Context(out=tmp_path, record={"seed": 7}))
+    with pillow.open(tmp_path / "cat.png") as picture:
+        assert json.loads(picture.info["nodegraph"]) == {"seed": 7}
+
+
 def test_a_batch_is_numbered_from_one(tmp_path: Path) -> None:
     paths = ImageCodec.write(Image(PIXELS), tmp_path / "image", None)
     assert [p.name for p in paths] == ["image_0001.png", "image_0002.png"]
