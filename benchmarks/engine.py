@@ -113,18 +113,19 @@ def starting(folder: Path) -> None:
     )
 
 
-def over_torch(folder: Path) -> None:
-    """Measure what checking and running add to `import torch` in one process."""
-    flow = str(thirty_nodes(folder))
-    torch = child_cpu([sys.executable, "-c", "import torch"], 3)
+def over_torch() -> None:
+    """Measure what a run adds to `import torch` before its first node: engine, check, packages."""
+    flow = str(Path(__file__).parent.parent / "workflows" / "text_to_image.json")
+    torch = child_cpu([sys.executable, "-c", "import torch"], 5)
     code = (
         "import torch\nfrom nodegraph.cli import commands\nfrom nodegraph.api import Session\n"
-        f"from nodegraph.reading import load\nassert Session(load({flow!r})).check().plan"
+        f"from nodegraph.reading import load\nplan = Session(load({flow!r})).check().plan\n"
+        "assert plan\nfor step in plan.steps: step.function()"
     )
     line("import torch", torch, "ms CPU")
     line(
-        "start-up over import torch",
-        child_cpu([sys.executable, "-c", code], 3) - torch,
+        "start-up of text_to_image over import torch",
+        child_cpu([sys.executable, "-c", code], 5) - torch,
         "ms CPU",
         150,
     )
@@ -153,7 +154,7 @@ def main() -> None:
         folder = Path(name)
         starting(folder)
         if arguments.torch:
-            over_torch(folder)
+            over_torch()
         chains(folder, [100, 300, 900, 1_000, 10_000])
 
 
