@@ -10,9 +10,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 def keep_freed_memory() -> bool:
     """Tell glibc to reuse large blocks instead of handing them back; return whether it listened.
 
-    Each block that goes back to the system comes anew as zeroed pages, one fault for 4 KiB: the
-    VAE of the blocks world took 3.0 steps a second without this and 4.2 with it. One arena, for the
-    others cannot hold blocks of more than 32 MiB.
+    Each block that goes back to the system comes anew as zeroed pages, one fault for 4 KiB,
+    a large cost beside the convolutions of a CPU. One arena, for the others cannot hold blocks of
+    more than 32 MiB.
     """
     if not sys.platform.startswith("linux"):
         return False
