@@ -7,6 +7,7 @@ from .latent import Latent
 from .loading import load_checkpoint, load_controlnet, load_vae
 from .predictor import UNet
 from .sampling import sample
+from .sigmas import Sigmas, custom_sigmas, make_sigmas, split_sigmas
 from .text import encode_text
 from .values import VAE, ControlNet, TextEncoder
 
@@ -14,10 +15,12 @@ __all__ = [
     "Conditioning",
     "ControlNet",
     "Latent",
+    "Sigmas",
     "TextEncoder",
     "UNet",
     "VAE",
     "apply_controlnet",
+    "custom_sigmas",
     "decode",
     "empty_latent",
     "encode",
@@ -25,5 +28,7 @@ __all__ = [
     "load_checkpoint",
     "load_controlnet",
     "load_vae",
+    "make_sigmas",
     "sample",
+    "split_sigmas",
 ]
