@@ -4,6 +4,7 @@ from .coding import decode, empty_latent, encode
 from .conditioning import Conditioning
 from .control_node import apply_controlnet
 from .latent import Latent
+from .latent_nodes import composite_latent, repeat_latent, resize_latent
 from .loading import load_checkpoint, load_controlnet, load_vae
 from .predictor import UNet
 from .sampling import sample
@@ -20,6 +21,7 @@ __all__ = [
     "UNet",
     "VAE",
     "apply_controlnet",
+    "composite_latent",
     "custom_sigmas",
     "decode",
     "empty_latent",
@@ -29,6 +31,8 @@ __all__ = [
     "load_controlnet",
     "load_vae",
     "make_sigmas",
+    "repeat_latent",
+    "resize_latent",
     "sample",
     "split_sigmas",
 ]
