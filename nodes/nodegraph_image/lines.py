@@ -164,7 +164,7 @@ def _scharr(x: Bytes) -> Bytes:
     pixels = x.astype(np.float32)
     across, down = (cv2.Scharr(pixels, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
     length = np.hypot(across, down).max(axis=2) / 16  # the kernel's weights on one side
-    return np.clip(np.rint(length), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(length), 0, 255), np.uint8)
 
 
 def _pyramid_canny(x: Bytes, low: int, high: int) -> Bytes:
@@ -178,7 +178,7 @@ def _pyramid_canny(x: Bytes, low: int, high: int) -> Bytes:
         small = cv2.resize(x, size, interpolation=cv2.INTER_AREA)
         edges = np.asarray(cv2.Canny(small, low, high), np.float32)
         total += cv2.resize(edges, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(np.rint(total / len(scales)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(total / len(scales)), 0, 255), np.uint8)
 
 
 def _segments(x: Bytes, shortest: float, width: int) -> Bytes:

@@ -59,7 +59,7 @@ def test_masks_come_from_channels_and_go_to_greys() -> None:
 def test_masks_are_combined_as_sets_are() -> None:
     top = mask_shape(width=6, height=4, left=0, top=0, right=1, bottom=0.5)
     counts = {
-        how: mask_combine(left_half(), top, how=how).values.sum()  # type: ignore[arg-type]
+        how: mask_combine(left_half(), top, how=how).values.sum()
         for how in ("union", "intersection", "difference")
     }
     assert counts == {"union": 18, "intersection": 6, "difference": 6}
