@@ -36,7 +36,8 @@ def composite(below: Image, above: Image, mask: Mask) -> Image:
     """
     low, high, inside = together("composite", below.pixels, above.pixels, mask.values)
     share = inside[..., None]
-    return Image(np.clip(low * (1 - share) + high * share, 0, 1))
+    mixed = low * (np.float32(1) - share) + high * share
+    return Image(np.clip(mixed, 0, 1, dtype=np.float32))
 
 
 @node(device="cpu")

@@ -1,6 +1,7 @@
 """Annotators that draw lines: scribbles, line art, soft edges and straight segments."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -188,10 +189,12 @@ def _segments(x: Bytes, shortest: float, width: int) -> Bytes:
     if min(x.shape[:2]) < 3:
         return canvas  # the detector wants neighbours on both sides
     grey = cv2.cvtColor(x, cv2.COLOR_RGB2GRAY)
-    found = cv2.createLineSegmentDetector().detect(grey)[0]
+    found: Any = cv2.createLineSegmentDetector().detect(grey)[0]
     least = shortest * min(x.shape[:2])
-    for x0, y0, x1, y1 in [] if found is None else np.reshape(found, (-1, 4)):
-        if np.hypot(x1 - x0, y1 - y0) >= least:
-            ends = (round(float(x0)), round(float(y0))), (round(float(x1)), round(float(y1)))
-            cv2.line(canvas, *ends, 255, width)
+    if found is None:
+        return canvas
+    ends: list[list[float]] = np.reshape(found, (-1, 4)).tolist()
+    for x0, y0, x1, y1 in ends:
+        if math.hypot(x1 - x0, y1 - y0) >= least:
+            cv2.line(canvas, (round(x0), round(y0)), (round(x1), round(y1)), 255, width)
     return canvas

@@ -129,7 +129,7 @@ def mask_blur(mask: Mask, *, sigma: Annotated[float, Field(gt=0, le=500)] = 4.0)
     """Feather masks with a Gaussian of `sigma` pixels."""
     import cv2
 
-    soft = [cv2.GaussianBlur(each, (0, 0), sigma) for each in mask.values]
+    soft = [np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.float32) for x in mask.values]
     return Mask(np.clip(np.stack(soft), 0, 1, dtype=np.float32))
 
 

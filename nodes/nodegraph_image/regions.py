@@ -75,8 +75,9 @@ def _normals(x: Bytes, scale: float, background: float) -> Bytes:
     depth = x.mean(axis=2, dtype=np.float32)
     span = float(depth.max() - depth.min())
     depth = (depth - depth.min()) / np.float32(span or 1.0)
-    slopes = [cv2.Sobel(depth * scale, cv2.CV_32F, *axis, ksize=3) for axis in ((1, 0), (0, 1))]
-    flat = [np.where(depth < background, 0, slope) for slope in slopes]
+    across = np.asarray(cv2.Sobel(depth * scale, cv2.CV_32F, 1, 0, ksize=3), np.float32)
+    down = np.asarray(cv2.Sobel(depth * scale, cv2.CV_32F, 0, 1, ksize=3), np.float32)
+    flat = [np.where(depth < background, 0, slope) for slope in (across, down)]
     normal = np.stack([*flat, np.full_like(depth, 2 * np.pi)], axis=2)
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     return np.rint((normal + 1) * 127.5).astype(np.uint8)
@@ -114,9 +115,10 @@ def _connected(kinds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     labels = np.zeros(kinds.shape, np.int64)
     found = 0
     for kind in np.unique(kinds):
-        count, parts = cv2.connectedComponents((kinds == kind).astype(np.uint8), connectivity=4)
-        labels = np.where(kinds == kind, parts + found - 1, labels)
-        found += count - 1
+        inside = (kinds == kind).astype(np.uint8)
+        parts = np.asarray(cv2.connectedComponents(inside, connectivity=4)[1], np.int64)
+        labels = np.where(inside, parts + found - 1, labels)
+        found += int(parts.max())
     return labels
 
 

@@ -145,7 +145,7 @@ def _brightness(x: Bytes, keep: str, gamma: float) -> Bytes:
     import cv2
 
     if keep == "luminance":
-        bright = cv2.cvtColor(x, cv2.COLOR_RGB2LAB)[..., 0]
+        bright = np.asarray(cv2.cvtColor(x, cv2.COLOR_RGB2LAB), np.uint8)[..., 0]
     else:
         bright = x.max(axis=2)
     curve = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
