@@ -43,8 +43,6 @@ class Context:
         self._tell = tell
         self._cancelled = cancelled
         self._scratch: Path | None = None
-        self.notes: dict[str, Any] = {}
-        """What the node told by `note`."""
 
     @property
     def out(self) -> Path:
@@ -83,10 +81,6 @@ class Context:
         """
         if self._cancelled is not None and self._cancelled():
             raise Cancelled
-
-    def note(self, name: str, value: Any) -> None:
-        """Tell something that belongs to the run's record, as plain data."""
-        self.notes[name] = value
 
     def progress(self, done: int, total: int, message: str = "") -> None:
         """Say that `done` of `total` steps are finished, and stop here if the run was cancelled.

@@ -58,7 +58,7 @@ def soft() -> Mask:
 def in_two(at: int, sampler: str, **more: Any) -> Tensor:
     """Sample 6 steps in two parts."""
     high, low = split_sigmas(make_sigmas(UNET, scheduler="normal", steps=6), step=at)
-    extra = {"original": PICTURE} if "mask" in more else {}
+    extra: dict[str, Any] = {"original": PICTURE} if "mask" in more else {}
     middle = draw(sampler=sampler, sigmas=high, **more)
     return draw(Latent(middle), sampler=sampler, sigmas=low, add_noise=False, **more, **extra)
 
