@@ -86,8 +86,11 @@ def placement(context: Context) -> tuple[torch.dtype, torch.device]:
         return DTYPES[context.dtype], device
     if device.type == "cpu":
         return torch.float32, device
-    half = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if half else torch.float16, device
+    if device.type == "cuda":
+        with torch.cuda.device(device):  # the one asked for, which need not be the first
+            bfloat = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if bfloat else torch.float16, device
+    return torch.bfloat16, device
 
 
 def family_of_file(path: Path) -> str:

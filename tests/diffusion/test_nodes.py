@@ -25,6 +25,8 @@ from nodegraph_diffusion import (
 )
 from nodegraph_diffusion.conditioning import ConditioningCodec
 from nodegraph_diffusion.latent import LatentCodec
+from nodegraph_diffusion.samplers import SAMPLERS
+from nodegraph_diffusion.schedule import SPACINGS
 from nodegraph_image import Image
 from tests.diffusion import toys
 
@@ -238,12 +240,32 @@ def test_a_latent_of_another_model_is_refused_in_words() -> None:
         draw(latent=Latent(torch.zeros(1, 16, 8, 8)))
 
 
-@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
-@pytest.mark.parametrize("scheduler", ["normal", "karras"])
-def test_every_sampler_runs_on_every_schedule(sampler: str, scheduler: str) -> None:
-    result = draw(sampler=sampler, scheduler=scheduler, steps=2)
-    assert result.shape == (1, 4, 8, 8)
-    assert bool(result.isfinite().all())
+def test_every_sampler_and_every_schedule_gives_a_latent_of_its_own() -> None:
+    runs = [
+        *(draw(sampler=name, scheduler="karras") for name in sorted(SAMPLERS)),
+        *(draw(sampler="euler", scheduler=name) for name in sorted(set(SPACINGS) - {"karras"})),
+    ]
+    assert all(run.shape == (1, 4, 8, 8) and bool(run.isfinite().all()) for run in runs)
+    alike = [
+        (i, j)
+        for i, a in enumerate(runs)
+        for j, b in enumerate(runs[:i])
+        if torch.allclose(a, b, atol=1e-5, rtol=1e-5)
+    ]
+    names = sorted(SAMPLERS)
+    assert alike == [(names.index("euler"), names.index("ddim"))]  # the same with eta 0
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_every_sampler_repeats_bit_by_bit(sampler: str) -> None:
+    assert torch.equal(draw(sampler=sampler, steps=2), draw(sampler=sampler, steps=2))
+
+
+def test_eta_says_how_much_noise_is_drawn_anew() -> None:
+    plain, full = draw(sampler="ddim"), draw(sampler="ddim", eta=1.0)
+    assert not torch.allclose(plain, full)
+    torch.testing.assert_close(full, draw(sampler="euler_ancestral"), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(plain, draw(sampler="euler"), atol=1e-4, rtol=1e-4)
 
 
 def test_results_can_be_trained_with() -> None:
