@@ -155,7 +155,7 @@ def main() -> None:
         starting(folder)
         if arguments.torch:
             over_torch()
-        chains(folder, [100, 300, 900, 1_000, 10_000])
+        chains(folder, [100, 1_000, 10_000, 100_000])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from .models import Models
 from .outputs import Written, write_outputs
 from .packages import Packages
 from .record import make_record
-from .runner import Runner, Settings
+from .runner import Runner, Settings, with_notes
 from .values import near
 from .workflow import Literal, Workflow
 
@@ -82,7 +82,9 @@ class Session:
             head = {"flow": self.flow.name, "inputs": checked.inputs, **told}
             journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
             record = make_record(self.flow, checked, self.packages, told)
-            values = Runner(replace(settings, record=record), heard).run(checked.plan)
+            runner = Runner(replace(settings, record=record), heard)
+            values = runner.run(checked.plan)
+            record = with_notes(record, runner.notes)
             written: list[Written] = []
 
             def tell(item: Written) -> None:

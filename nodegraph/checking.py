@@ -1,22 +1,26 @@
 """Compares a workflow with what is installed: every problem at once, or the plan of its run."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import gc
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from .errors import PackageError, Problem
 from .families import Family, agree, letter
+from .links import Links
 from .models import Models
 from .packages import Packages
-from .plan import Plan, Source, Step, cycles, in_order, make_plan, needed
+from .plan import INPUTS, Plan, Source, Step, cycles, in_order, make_plan, needed
 from .requirements import unmet
-from .resolve import Resolver
-from .spec import InputSpec, NodeSpec
-from .types import PortType, fits
-from .values import Misfit, expected, near, noun, within
-from .workflow import Entry, InputRef, Literal, Ref, Several, Unreadable, Value, Workflow
+from .resolve import Fault, Resolver
+from .shelf import Shelf
+from .spec import InputSpec, NodeSpec, OutputSpec
+from .types import PortType
+from .values import Misfit, conform, expected, near
+from .workflow import Declaration, Entry, InputRef, Literal, Several, Value, Workflow
 
 MOST: Final = 200
 """Problems of a flow that are looked for; each may cost a search for near names."""
@@ -35,7 +39,9 @@ class Checked:
     plan: Plan | None = None
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     files: dict[str, Path] = field(default_factory=dict[str, Path])
-    """Model files by `node.port`."""
+    """Model files by `node.port`, in a flow within by `node/node.port`."""
+    flows: dict[str, Workflow] = field(default_factory=dict[str, Workflow])
+    """Flows within, by the nodes in whose place they stand, such as `prepare/inner`."""
 
 
 def check_workflow(
@@ -52,66 +58,115 @@ def check_workflow(
         given: values of declared inputs.
         running: the values are complete: a declared input without one is a problem.
     """
-    checker = _Checker(flow, packages, models)
+    problems = list(flow.problems)
+
+    def fault(code: str, path: tuple[str | int, ...], message: str) -> None:
+        if len(problems) >= MOST:
+            raise _Enough
+        problems.append(Problem.at(code, path, message))
+
+    shelf = Shelf(packages, models, (flow.file,) if flow.file else ())
+    checker = Checker(flow, shelf, fault)
+    with _no_collection():
+        try:
+            checker.look_up()
+            checker.complete(given, running=running)
+            checker.families({})
+        except _Enough:
+            said = f"there are more problems than {MOST}; mend these first"
+            return Checked((*problems[:MOST], Problem("too_many", "", said)))
+        return Checked(tuple(problems)) if problems else _result(checker)
+
+
+@contextmanager
+def _no_collection() -> Generator[None, None, None]:
+    """Hold the collector of cycles, which would walk a large flow again and again for nothing."""
+    held = gc.isenabled()
+    gc.disable()
     try:
-        checker.resolver.choose(given, running=running)
-        checker.look_up()
-        checker.resolver.bind_types()
-        for entry in flow.nodes.values():
-            checker.node(entry)
-        checker.outputs()
-        if not checker.knots() and checker.resolver.families:
-            checker.families()
-    except _Enough:
-        more = Problem("too_many", "", f"there are more problems than {MOST}; mend these first")
-        return Checked((*checker.problems[:MOST], more))
-    return checker.result()
+        yield
+    finally:
+        if held:
+            gc.enable()
 
 
-class _Checker:
-    """Walks a workflow once, collecting problems and steps."""
+def _result(checker: "Checker") -> Checked:
+    inner = dict(checker.inner())
+    files = {f"{path}/{k}": file for path, c in inner.items() for k, file in c.files.items()}
+    return Checked(
+        problems=(),
+        notes=tuple(checker.notes()),
+        plan=checker.plan(checker.ends),
+        inputs=checker.resolver.shown(),
+        files={**checker.files, **files},
+        flows={path: each.flow for path, each in inner.items()},
+    )
 
-    def __init__(self, flow: Workflow, packages: Packages, models: Models) -> None:
+
+class Checker:
+    """Compares one flow with what is installed; `fault` hears what is wrong.
+
+    First `look_up`, which finds the specifications of its nodes and so its own; then `complete`,
+    with the values that it is given, which binds all inputs; then `families` and `plan`.
+    """
+
+    def __init__(self, flow: Workflow, shelf: Shelf, fault: Fault) -> None:
         self.flow = flow
-        self.packages = packages
-        self.problems = list(flow.problems)
+        self.shelf = shelf
+        self.fault = fault
         self.specs: dict[str, NodeSpec] = {}
         self.steps: dict[str, Step] = {}
         self.ends: dict[str, Source] = {}
-        self.resolver = Resolver(flow, packages, models, self.fault)
+        self.children: dict[str, Checker] = {}
+        self.resolver = Resolver(flow, shelf.packages, shelf.models, fault)
+        self.links = Links(flow, self.specs, self.resolver, fault)
+        self.knotted = False
 
-    def fault(self, code: str, path: tuple[str | int, ...], message: str) -> None:
-        if len(self.problems) >= MOST:
-            raise _Enough
-        self.problems.append(Problem.at(code, path, message))
+    @property
+    def files(self) -> dict[str, Path]:
+        """Model files by `node.port`."""
+        return self.resolver.files
 
-    # Node types
+    def inner(self) -> "Iterator[tuple[str, Checker]]":
+        """Yield the flows within, and those within these, by the nodes in whose place they are."""
+        for id_, child in self.children.items():
+            yield id_, child
+            for path, each in child.inner():
+                yield f"{id_}/{path}", each
+
+    # Specifications
 
     def look_up(self) -> None:
         """Find the specification of every node that has one."""
         for code, where, message in unmet(self.flow.requires):
             self.fault(code, where, message)
-        self.packages.read({entry.package for entry in filter(_has_type, self.flow.nodes.values())})
-        for entry in filter(_has_type, self.flow.nodes.values()):
-            path = ("nodes", entry.id, "type")
-            try:
-                spec = self.spec(entry, path)
-            except PackageError as error:
-                self.fault("broken_package", path, f"{entry.id}: {error}")
-                continue
+        typed = [entry for entry in self.flow.nodes.values() if entry.package]
+        self.shelf.packages.read({entry.package for entry in typed})
+        for entry in self.flow.nodes.values():
+            spec = self._flow_spec(entry) if entry.flow else self._node_spec(entry)
             if spec is not None:
-                self.specs[entry.id] = spec
+                self.specs[entry.id] = _mapped(spec, entry.mapped) if entry.mapped else spec
+        self.resolver.bind_types()
 
-    def spec(self, entry: Entry, path: tuple[str, ...]) -> NodeSpec | None:
-        if entry.package not in self.packages.entries:
-            known = self.packages.names
+    def _node_spec(self, entry: Entry) -> NodeSpec | None:
+        path = ("nodes", entry.id, "type")
+        try:
+            return self._installed(entry, path) if entry.package else None
+        except PackageError as error:
+            self.fault("broken_package", path, f"{entry.id}: {error}")
+            return None
+
+    def _installed(self, entry: Entry, path: tuple[str, ...]) -> NodeSpec | None:
+        packages = self.shelf.packages
+        if entry.package not in packages.entries:
+            known = packages.names
             help_ = near(entry.package, known) or f"; installed are {', '.join(known) or 'none'}"
             message = (
                 f"{entry.id}: no package {entry.package!r} is installed for {entry.type!r}{help_}"
             )
             self.fault("unknown_package", path, message)
             return None
-        manifest = self.packages.manifest(entry.package)
+        manifest = packages.manifest(entry.package)
         if entry.function not in manifest.nodes:
             help_ = near(entry.function, manifest.nodes)
             help_ = help_ or f"; see 'nodegraph nodes {entry.package}'"
@@ -127,24 +182,108 @@ class _Checker:
             self.fault("node_version", path, message)
         return spec
 
+    def _flow_spec(self, entry: Entry) -> NodeSpec | None:
+        """Look up the flow that stands in the place of a node."""
+        path = ("nodes", entry.id, "flow")
+        try:
+            shelf, flow = self.shelf.flow(Literal(entry.flow, self.flow.base), self.resolver)
+        except Misfit as misfit:
+            self.fault(misfit.code, path, f"{entry.id}: {misfit}")
+            return None
+
+        def fault(code: str, _: tuple[str | int, ...], message: str) -> None:
+            self.fault(code, path, f"{entry.id} ({entry.flow}): {message}")
+
+        for problem in flow.problems:
+            fault(problem.code, (), problem.message)
+        child = self.children[entry.id] = Checker(flow, shelf, fault)
+        child.look_up()
+        return child.spec(entry.flow)
+
+    def spec(self, name: str) -> NodeSpec:
+        """Say what this flow is as a node."""
+        return NodeSpec(
+            name=name,
+            inputs={
+                name: _flow_input(declared, self.resolver.types.get(name, _UNKNOWN))
+                for name, declared in self.flow.inputs.items()
+            },
+            outputs={n: OutputSpec(n, self._output_type(n)) for n in self.flow.outputs},
+            sink=any(spec.sink for spec in self.specs.values()),
+        )
+
+    def _output_type(self, name: str) -> PortType:
+        try:
+            return self.links.source(self.flow.outputs[name])[1] or _UNKNOWN
+        except Misfit:
+            return _UNKNOWN  # told when the outputs are bound
+
     # Inputs of nodes
 
-    def node(self, entry: Entry) -> None:
+    def complete(
+        self,
+        given: Mapping[str, Literal],
+        *,
+        linked: Iterable[str] = (),
+        running: bool = False,
+    ) -> None:
+        """Bind every input of every node; what is `linked` comes when the flow runs."""
+        self.resolver.choose(given, linked, running=running)
+        for entry in self.flow.nodes.values():
+            self._node(entry)
+        for name, ref in self.flow.outputs.items():
+            try:
+                self.ends[name] = self.links.source(ref)[0]
+            except Misfit as misfit:
+                self.fault(misfit.code, ("outputs", name), f"outputs.{name}: {misfit}")
+        known = len(self.specs) == len(self.flow.nodes) and not self.flow.problems
+        sinks = any(spec.sink for spec in self.specs.values())
+        if known and not self.flow.outputs and not sinks:
+            message = "outputs: there are none and no node is a sink; add an output"
+            self.fault("nothing_to_do", ("outputs",), message)
+        for cycle in cycles(self.steps):
+            walk = " -> ".join([*cycle, cycle[0]])
+            message = f"{cycle[0]}: a cycle, {walk}; remove one link"
+            self.fault("cycle", ("nodes", cycle[0]), message)
+            self.knotted = True
+
+    def _node(self, entry: Entry) -> None:
         spec = self.specs.get(entry.id)
         if spec is None:
             for port, value in entry.inputs.items():
-                self.dangling(value, ("nodes", entry.id, "inputs", port), f"{entry.id}.{port}")
+                path = ("nodes", entry.id, "inputs", port)
+                self.links.dangling(value, path, f"{entry.id}.{port}")
+            self.links.dangling(entry.when, ("nodes", entry.id, "when"), f"{entry.id}.when")
             return
-        function = partial(self.packages.package(entry.package).function, entry.function)
-        step = Step(entry.id, entry.type, spec, function)
-        for port, value in entry.inputs.items():
-            self.bind(step, port, value)
+        function = None
+        if not entry.flow:
+            function = partial(self.shelf.packages.package(entry.package).function, entry.function)
+        when = self._when(entry)
+        step = Step(entry.id, entry.type, spec, function, when=when, mapped=entry.mapped)
+        if entry.flow:
+            self._hand_over(entry, step)
+        else:
+            for port, value in entry.inputs.items():
+                self._bind(step, port, value)
         for name, wanted in spec.inputs.items():
             if name not in entry.inputs:
-                self.absent(step, wanted)
+                self._absent(entry, step, wanted)
+        if entry.mapped and not entry.flow:
+            step = replace(step, body=self._mapped_body(entry, step))
         self.steps[entry.id] = step
 
-    def bind(self, step: Step, port: str, value: Value) -> None:
+    def _when(self, entry: Entry) -> Source | bool:
+        if entry.when is None:
+            return True
+        try:
+            bound = self.links.bound(entry.when, PortType("boolean"), f"{entry.id}.when")
+        except Misfit as misfit:
+            message = f"{entry.id}.when: {misfit}"
+            self.fault(misfit.code, ("nodes", entry.id, "when"), message)
+            return True
+        return True if bound is None else bound
+
+    def _bind(self, step: Step, port: str, value: Value) -> bool:
         """Give a step what stands in one of its inputs, as a constant or a link."""
         path = ("nodes", step.id, "inputs", port)
         place = f"{step.id}.{port}"
@@ -152,145 +291,134 @@ class _Checker:
         if port not in known:
             help_ = near(port, known) or f"; it takes {', '.join(known) or 'nothing'}"
             self.fault("unknown_input", path, f"{place}: {step.type!r} has no such input{help_}")
-            self.dangling(value, path, place)
-            return
+            self.links.dangling(value, path, place)
+            return False
         try:
-            bound = self.bound(value, known[port].type, place)
+            bound = self.links.bound(value, known[port].type, place)
         except Misfit as misfit:
             self.fault(misfit.code, path, f"{place}: {misfit}")
-            return
+            return False
         linked = isinstance(bound, Source) or isinstance(value, Several)
         (step.links if linked else step.constants)[port] = bound
+        return True
 
-    def absent(self, step: Step, port: InputSpec) -> None:
+    def _absent(self, entry: Entry, step: Step, port: InputSpec) -> None:
         """Report an input that has to be given; resolve a model that is the default."""
-        if port.required:
+        if entry.flow and self.children[entry.id].flow.inputs[port.name].default is not None:
+            return
+        if port.required and not _knows_not(port.type):
             message = f"{step.id}: input {port.name!r} is missing; give {expected(port.type)}"
             self.fault("missing_input", ("nodes", step.id, "inputs"), message)
         elif port.type.model and port.default is not None:
-            self.bind(step, port.name, Literal(port.default, self.flow.base))
+            self._bind(step, port.name, Literal(port.default, self.flow.base))
 
-    def bound(self, value: Value, type_: PortType, place: str) -> Any:
-        """Return a constant, a Source, or a list of these.
+    def _mapped_body(self, entry: Entry, group: Step) -> Plan:
+        """Return the plan of a mapped node for one item: a single step without an id."""
+        spec = self.shelf.packages.spec(entry.package, entry.function)
+        taken = {port: Source(INPUTS, port) for port in (*group.constants, *group.links)}
+        step = Step("", entry.type, spec, group.function, links=dict(taken))
+        return make_plan({"": step}, {port: Source("", port) for port in spec.outputs})
 
-        Raises:
-            Misfit: the value cannot stand here.
-        """
-        if isinstance(value, Literal):
-            return self.resolver.literal(value, type_, place)
-        if isinstance(value, InputRef):
-            return self.resolver.input(value.name, type_, place)
-        if isinstance(value, Unreadable):
-            return None
-        if isinstance(value, Several):
-            if type_.kind != "list" or type_.item is None:
-                raise Misfit("wrong_type", f"a list of links is not {expected(type_)}")
-            items = [self.bound(item, type_.item, place) for item in value.items]
-            within(items, type_)
-            return items
-        source, output = self.source(value)
-        if output is not None and not fits(output, type_):
-            raise Misfit("type_mismatch", self.mismatch(value, output, type_, place))
-        return source
-
-    def source(self, ref: Ref) -> tuple[Source, PortType | None]:
-        """Find what a link points at; its type is None when the node's type is not known.
-
-        Raises:
-            Misfit: there is no such node or output.
-        """
-        if ref.node not in self.flow.nodes:
-            help_ = near(ref.node, self.flow.nodes) or "; add it or change the link"
-            raise Misfit("dangling_ref", f"no node {ref.node!r} in this flow{help_}")
-        spec = self.specs.get(ref.node)
-        if spec is None:
-            return Source(ref.node, ref.port or "output"), None
-        listed = ", ".join(spec.outputs)
-        if not spec.outputs:
-            raise Misfit("which_output", f"{ref.node!r} is a sink, it has no output; link another")
-        if not ref.port and len(spec.outputs) != 1:
-            message = (
-                f"{ref.node!r} has the outputs {listed}; write '{ref.node}.port' with one of them"
-            )
-            raise Misfit("which_output", message)
-        port = ref.port or next(iter(spec.outputs))
-        if port not in spec.outputs:
-            help_ = near(port, spec.outputs) or f"; its outputs are {listed}"
-            raise Misfit("dangling_ref", f"node {ref.node!r} has no output {port!r}{help_}")
-        return Source(ref.node, port), spec.outputs[port].type
-
-    def mismatch(self, ref: Ref, output: PortType, wanted: PortType, place: str) -> str:
-        said = f"{ref.node}.{ref.port}" if ref.port else ref.node
-        right = [
-            node if len(spec.outputs) == 1 else f"{node}.{port.name}"
-            for node, spec in self.specs.items()
-            for port in spec.outputs.values()
-            if fits(port.type, wanted) and node != place.partition(".")[0]
-        ]
-        help_ = f"link {' or '.join(right[:3])}" if right else f"give {expected(wanted)}"
-        return f"takes {noun(wanted)}, but {said!r} gives {noun(output)}; {help_}"
-
-    def dangling(self, value: Value, path: tuple[str | int, ...], place: str) -> None:
-        """Look at the links of an input whose type is not known."""
-        for each in value.items if isinstance(value, Several) else (value,):
-            try:
-                if isinstance(each, Ref):
-                    self.source(each)
-                elif isinstance(each, InputRef):
-                    self.resolver.declaration(each.name)
-            except Misfit as misfit:
-                self.fault(misfit.code, path, f"{place}: {misfit}")
+    def _hand_over(self, entry: Entry, step: Step) -> None:
+        """Give a flow within its inputs: values that are known now, links for the others."""
+        given: dict[str, Literal] = {}
+        for port, value in entry.inputs.items():
+            type_ = step.spec.inputs[port].type if port in step.spec.inputs else _UNKNOWN
+            if port in step.spec.inputs and _knows_not(type_):
+                path = ("nodes", entry.id, "inputs", port)
+                self.links.dangling(value, path, f"{entry.id}.{port}")
+                continue
+            if _names_a_file(value, type_):
+                given[port] = value  # where it is read, it is looked for
+                continue
+            if not self._bind(step, port, value) or port in entry.mapped or port in step.links:
+                continue
+            step.constants.pop(port)
+            known = self.resolver.values.get(value.name) if isinstance(value, InputRef) else value
+            if isinstance(known, Literal):
+                given[port] = known
+        linked = [port for port in entry.inputs if port not in given]
+        self.children[entry.id].complete(given, linked=linked)
 
     # The whole
 
-    def outputs(self) -> None:
-        for name, ref in self.flow.outputs.items():
-            try:
-                self.ends[name] = self.source(ref)[0]
-            except Misfit as misfit:
-                self.fault(misfit.code, ("outputs", name), f"outputs.{name}: {misfit}")
-        sinks = any(spec.sink for spec in self.specs.values())
-        known = len(self.specs) == len(self.flow.nodes) and not self.flow.problems
-        if known and not self.flow.outputs and not sinks:
-            message = "outputs: there are none and no node is a sink; add an output"
-            self.fault("nothing_to_do", ("outputs",), message)
+    def families(self, arriving: Mapping[str, Family]) -> dict[str, Family]:
+        """Carry families along the links, and report ports of a node that do not agree.
 
-    def knots(self) -> bool:
-        found = False
-        for cycle in cycles(self.steps):
-            walk = " -> ".join([*cycle, cycle[0]])
-            self.fault(
-                "cycle", ("nodes", cycle[0]), f"{cycle[0]}: a cycle, {walk}; remove one link"
-            )
-            found = True
-        return found
-
-    def families(self) -> None:
-        """Carry families along the links, and report ports of a node that do not agree."""
-        carried: dict[Source, Family] = {}
+        Returns:
+            The families of the flow's outputs.
+        """
+        if self.knotted:
+            return {}
+        carried = {Source(INPUTS, name): family for name, family in arriving.items()}
         for step in in_order(self.steps):
-            arriving = list(self.resolver.families.get(step.id, {}).items())
+            found = list(self.resolver.families.get(step.id, {}).items())
             for port, bound in step.links.items():
-                if letter(step.spec.inputs[port].type):
-                    sources = bound if isinstance(bound, list) else (bound,)
-                    arriving += [(port, carried[s]) for s in sources if s in carried]
-            outputs, clashes = agree(step.id, step.spec, arriving)
+                sources = bound if isinstance(bound, list) else (bound,)
+                found += [(port, carried[s]) for s in sources if s in carried]
+            if step.id in self.children:
+                outputs = self.children[step.id].families(dict(found))
+            else:
+                known = [each for each in found if letter(step.spec.inputs[each[0]].type)]
+                outputs, clashes = agree(step.id, step.spec, known)
+                for port, message in clashes.items():
+                    self.fault("family_mismatch", ("nodes", step.id, "inputs", port), message)
             carried.update({Source(step.id, port): family for port, family in outputs.items()})
-            for port, message in clashes.items():
-                self.fault("family_mismatch", ("nodes", step.id, "inputs", port), message)
+        return {name: carried[source] for name, source in self.ends.items() if source in carried}
 
-    def result(self) -> Checked:
-        if self.problems:
-            return Checked(tuple(self.problems))
+    def notes(self) -> Iterator[str]:
+        """Say what does not run, and what is not used."""
+        wanted = needed({**self.resolver.reads, **self.steps}, self.ends)
+        for step in self.steps:
+            if step not in wanted:
+                yield f"{step}: no output needs it; it does not run"
+        yield from self.resolver.notes()
+
+    def plan(self, ends: Mapping[str, Source]) -> Plan:
+        """Return the plan for some outputs; flows within run for what is needed of them."""
         steps = {**self.resolver.reads, **self.steps}
-        wanted = needed(steps, self.ends)
-        idle = [step for step in self.steps if step not in wanted]
-        notes = [f"{step}: no output needs it; it does not run" for step in idle]
-        notes += self.resolver.notes()
-        plan = make_plan(steps, self.ends)
-        files, inputs = self.resolver.files, self.resolver.shown()
-        return Checked((), tuple(notes), plan, inputs, files)
+        wanted = needed(steps, ends)
+        used = set(ends.values())
+        used.update(source for id_ in wanted for source in steps[id_].sources)
+        for id_, child in self.children.items():
+            if id_ in wanted:
+                taken = {n: end for n, end in child.ends.items() if Source(id_, n) in used}
+                steps[id_] = replace(steps[id_], body=child.plan(taken))
+        return make_plan(steps, ends)
 
 
-def _has_type(entry: Entry) -> bool:
-    return entry.package != ""
+_UNKNOWN: Final = PortType("unknown")
+
+
+def _mapped(spec: NodeSpec, ports: Iterable[str]) -> NodeSpec:
+    """Return a specification that takes lists at some ports, and so gives lists."""
+    inputs = dict(spec.inputs)
+    for port in set(ports) & set(inputs):
+        item = inputs[port].type
+        inputs[port] = replace(inputs[port], type=PortType("list", item=item), required=True)
+    outputs = {n: replace(o, type=PortType("list", item=o.type)) for n, o in spec.outputs.items()}
+    return replace(spec, inputs=inputs, outputs=outputs)
+
+
+def _flow_input(declared: Declaration, type_: PortType) -> InputSpec:
+    """Describe an input of a flow within.
+
+    Where a node that is linked to it is skipped, a default takes its place if it is plain data.
+    """
+    plain = declared.default is not None and type_.kind not in ("port", "file", "unknown")
+    try:
+        default = conform(declared.default.value, type_) if plain and declared.default else None
+    except Misfit:
+        plain, default = False, None  # told where the flow's values are chosen
+    return InputSpec(declared.name, type_, flows=True, required=not plain, default=default)
+
+
+def _names_a_file(value: Value, type_: PortType) -> TypeGuard[Literal]:
+    """Say whether a value is the path of what an input is read from."""
+    literal = isinstance(value, Literal) and isinstance(value.value, str | Path)
+    return literal and type_.kind in ("port", "file")
+
+
+def _knows_not(type_: PortType) -> bool:
+    """Say whether a type could not be found, which has been told."""
+    return type_.kind == "unknown" or (type_.item is not None and _knows_not(type_.item))

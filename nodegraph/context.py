@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Report = Callable[[int, int, str], None]
+Tell = Callable[[str, Any], None]
 
 
 class Cancelled(BaseException):
@@ -28,6 +29,7 @@ class Context:
         out: Path | None = None,
         record: Mapping[str, Any] | None = None,
         report: Report | None = None,
+        tell: Tell | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
         self.device = device
@@ -35,9 +37,14 @@ class Context:
         self.record = record
         """The run's record, for nodes that write files which can carry it."""
         self._out = out or Path("out")
+        self.notes: dict[str, Any] = {}
+        """What the node told of itself with `note`."""
         self._report = report
+        self._tell = tell
         self._cancelled = cancelled
         self._scratch: Path | None = None
+        self.notes: dict[str, Any] = {}
+        """What the node told by `note`."""
 
     @property
     def out(self) -> Path:
@@ -59,6 +66,15 @@ class Context:
             self._discard()
             self._scratch = None
 
+    def note(self, name: str, value: Any) -> None:
+        """Tell something, as JSON has it, that the journal and the run's record are to carry.
+
+        The record is what written pictures hold: the same inputs have to give the same notes.
+        """
+        self.notes[name] = value
+        if self._tell is not None:
+            self._tell(name, value)
+
     def check(self) -> None:
         """Stop here if the run was cancelled.
 
@@ -67,6 +83,10 @@ class Context:
         """
         if self._cancelled is not None and self._cancelled():
             raise Cancelled
+
+    def note(self, name: str, value: Any) -> None:
+        """Tell something that belongs to the run's record, as plain data."""
+        self.notes[name] = value
 
     def progress(self, done: int, total: int, message: str = "") -> None:
         """Say that `done` of `total` steps are finished, and stop here if the run was cancelled.

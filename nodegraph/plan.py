@@ -1,16 +1,16 @@
-"""What a run does, in order: steps with constants and links, and what may be dropped when."""
+"""What a run does, in order: steps with constants and links, and how often a value is used."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from .spec import NodeSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """An output of a step."""
 
     step: str
@@ -21,21 +21,31 @@ Bound = Source | list[Any]
 """A link, or a list in which some items are links."""
 
 
-@dataclass(frozen=True, slots=True)
+INPUTS: Final = "inputs"
+"""Where a body takes what is given to its group: `Source(INPUTS, port)`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One call: `function()` imports and returns what is called."""
+    """One call: `function()` imports and returns what is called.
+
+    A group has a `body` instead, which runs once, or once for each item of the `mapped` ports.
+    """
 
     id: str
     type: str
     spec: NodeSpec
-    function: Callable[[], Callable[..., Any]]
+    function: Callable[[], Callable[..., Any]] | None = None
     constants: dict[str, Any] = field(default_factory=dict[str, Any])
     links: dict[str, Bound] = field(default_factory=dict[str, Bound])
+    when: "Source | bool" = True
+    body: "Plan | None" = None
+    mapped: tuple[str, ...] = ()
 
     @property
     def sources(self) -> list[Source]:
         """Every output of another step that this one takes."""
-        found: list[Source] = []
+        found = [self.when] if isinstance(self.when, Source) else []
         for bound in self.links.values():
             items = bound if isinstance(bound, list) else [bound]
             found += [item for item in items if isinstance(item, Source)]
@@ -48,15 +58,30 @@ class Plan:
 
     steps: tuple[Step, ...]
     outputs: dict[str, Source]
-    releases: tuple[tuple[Source, ...], ...]
-    """For each step, the values that nothing needs after it."""
+    uses: dict[Source, int]
+    """How often each value is taken by steps and outputs; what nothing takes is not in it."""
+    waits: tuple[int, ...]
+    """For each step, how many other steps it waits for."""
+    followers: tuple[tuple[int, ...], ...]
+    """For each step, the places of those that wait for it."""
 
 
 def make_plan(steps: Mapping[str, Step], outputs: Mapping[str, Source]) -> Plan:
     """Order the steps that the outputs and sinks need; what is left over is not in the plan."""
     wanted = needed(steps, outputs)
     order = in_order({id_: step for id_, step in steps.items() if id_ in wanted})
-    return Plan(tuple(order), dict(outputs), _releases(order, set(outputs.values())))
+    place = {step.id: index for index, step in enumerate(order)}
+    uses = Counter(outputs.values())
+    followers: list[list[int]] = [[] for _ in order]
+    waits: list[int] = []
+    for index, step in enumerate(order):
+        sources = step.sources
+        uses.update(sources)
+        before = {place[source.step] for source in sources if source.step in place}
+        waits.append(len(before))
+        for each in before:
+            followers[each].append(index)
+    return Plan(tuple(order), dict(outputs), dict(uses), tuple(waits), tuple(map(tuple, followers)))
 
 
 def in_order(steps: Mapping[str, Step]) -> list[Step]:
@@ -83,7 +108,7 @@ def needed(steps: Mapping[str, Step], outputs: Mapping[str, Source]) -> set[str]
     found: set[str] = set()
     while pending:
         step = pending.pop()
-        if step not in found:
+        if step not in found and step != INPUTS:
             found.add(step)
             pending += [source.step for source in steps[step].sources]
     return found
@@ -113,16 +138,3 @@ def _before(steps: Mapping[str, Step]) -> dict[str, list[str]]:
         id_: [source.step for source in step.sources if source.step in steps]
         for id_, step in steps.items()
     }
-
-
-def _releases(order: list[Step], kept: set[Source]) -> tuple[tuple[Source, ...], ...]:
-    """Find the last use of every value; what is never used is dropped where it is made."""
-    last: dict[Source, int] = {}
-    for index, step in enumerate(order):
-        last.update({Source(step.id, port): index for port in step.spec.outputs})
-        last.update(dict.fromkeys(step.sources, index))
-    drops: list[list[Source]] = [[] for _ in order]
-    for source, index in last.items():
-        if source not in kept:
-            drops[index].append(source)
-    return tuple(map(tuple, drops))

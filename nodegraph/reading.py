@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,8 +39,7 @@ _KINDS: Final = {
 _TOP: Final = (
     "nodegraph", "title", "description", "requires", "inputs", "nodes", "outputs", "ui", "$schema",
 )  # fmt: skip
-_NODE: Final = ("type", "inputs", "title", "description", "ui")
-_LATER: Final = ("flow", "map", "when")
+_NODE: Final = ("type", "flow", "inputs", "map", "when", "title", "description", "ui")
 _INPUT: Final = ("type", "default", "title", "description", "enum", *LIMITS)
 
 Path_ = tuple[str | int, ...]
@@ -53,7 +53,8 @@ def load(path: str | Path) -> Workflow:
     """
     path = Path(path)
     data = jsontext.parse(jsontext.read_text(path), path.name)
-    return from_data(data, name=path.stem, base=path.absolute().parent)
+    flow = from_data(data, name=path.stem, base=path.absolute().parent)
+    return replace(flow, file=path.resolve())
 
 
 def from_data(data: Any, *, name: str = "workflow", base: Path | None = None) -> Workflow:
@@ -135,23 +136,62 @@ class _Reader:
             path = ("nodes", name)
             if name == "inputs":
                 self.fault("bad_id", path, "nodes: the id 'inputs' is reserved; choose another")
-            self.known_keys(table, (*_NODE, *_LATER), path, name)
-            later = [key for key in _LATER if key in table]
-            for key in later:
-                message = f"{name}: {key!r} is not supported by this version of nodegraph yet"
-                self.fault("unsupported", (*path, key), f"{message}; remove it")
-            match = _TYPE.match(str(table.get("type", "")))
-            if match is None and not later:
-                said = repr(table["type"]) if "type" in table else "missing"
-                message = f"{name}: type is {said}; write 'package.function', such as 'image.load'"
-                self.fault("bad_type", (*path, "type"), message)
-            package, function, version = match.groups() if match else ("", "", None)
+            self.known_keys(table, _NODE, path, name)
+            package, function, version = self.node_type(table, path, name)
             values = self.table(table.get("inputs", {}), (*path, "inputs"), f"{name}.inputs")
             inputs = {
                 port: self.value(value, (*path, "inputs", port), f"{name}.{port}")
                 for port, value in values.items()
             }
-            yield name, Entry(name, package, function, int(version) if version else None, inputs)
+            yield (
+                name,
+                Entry(
+                    *(name, package, function, version, inputs),
+                    flow=self.text(table, "flow", path, name),
+                    mapped=self.mapped(table, path, name),
+                    when=self.value(table["when"], (*path, "when"), f"{name}.when")
+                    if "when" in table
+                    else None,
+                ),
+            )
+
+    def node_type(
+        self, table: dict[str, Any], path: Path_, name: str
+    ) -> tuple[str, str, int | None]:
+        """Return package, function and version; all empty for a flow."""
+        match = _TYPE.match(str(table.get("type", "")))
+        if "flow" in table:
+            if "type" in table:
+                message = f"{name}: has both 'type' and 'flow'; a node is one of them, remove one"
+                self.fault("bad_type", (*path, "flow"), message)
+            if table["flow"] == "":
+                self.fault("bad_type", (*path, "flow"), f"{name}: flow is empty; name its file")
+        elif match is None:
+            said = repr(table["type"]) if "type" in table else "missing"
+            message = f"{name}: type is {said}; write 'package.function', such as 'image.load'"
+            self.fault("bad_type", (*path, "type"), message)
+        else:
+            package, function, version = match.groups()
+            return package, function, int(version) if version else None
+        return "", "", None
+
+    def mapped(self, table: dict[str, Any], path: Path_, name: str) -> tuple[str, ...]:
+        """Return the inputs over which a node is mapped."""
+        ports = table.get("map", [])
+        if not is_list(ports) or ("map" in table and not ports):
+            said = "is empty" if is_list(ports) else f"is {_kind(ports)}"
+            message = f"{name}: 'map' {said}; write a list of the node's inputs"
+            self.fault("bad_map", (*path, "map"), message)
+            return ()
+        inputs = table.get("inputs")
+        given = list(inputs) if is_table(inputs) else []
+        known = [port for port in ports if port in given]
+        for index, port in enumerate(ports):
+            if port not in known or ports.index(port) < index:
+                said = "stands there twice" if port in known else "is not given under 'inputs'"
+                message = f"{name}: is mapped over {port!r}, which {said}; mend the list"
+                self.fault("bad_map", (*path, "map", index), message)
+        return tuple(dict.fromkeys(known))
 
     def value(self, data: Any, path: Path_, place: str) -> Value:
         if is_list(data) and any(is_table(item) and "ref" in item for item in data):

@@ -18,11 +18,13 @@ def make_record(
     flow: Workflow, checked: Checked, packages: Packages, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the flow, its resolved inputs, versions of packages and digests of files."""
-    used = {entry.package for entry in flow.nodes.values()}
+    flows = [flow, *checked.flows.values()]
+    used = {entry.package for each in flows for entry in each.nodes.values() if entry.package}
     owners = sorted((packages.package(name) for name in used), key=lambda p: p.distribution)
     return {
         "nodegraph": __version__,
         "flow": flow.raw,
+        **({"flows": {k: each.raw for k, each in checked.flows.items()}} if checked.flows else {}),
         "inputs": checked.inputs,
         "settings": dict(settings),
         "packages": {owner.distribution: owner.version for owner in owners},

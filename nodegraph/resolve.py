@@ -1,6 +1,6 @@
 """Resolves what stands in a flow to what a node gets: values, paths, models, declared inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from os.path import normpath
@@ -11,7 +11,7 @@ from .errors import PackageError
 from .families import Family
 from .models import Models, expanded
 from .packages import Packages
-from .plan import Source, Step
+from .plan import INPUTS, Source, Step
 from .ports import declared_port, port_named
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import PortType, fits
@@ -32,6 +32,7 @@ class Resolver:
         self.values: dict[str, Literal] = {}
         self.types: dict[str, PortType] = {}
         self.suffixes: dict[str, list[str]] = {}
+        self.linked: frozenset[str] = frozenset()
         self.used: set[str] = set()
         self.reads: dict[str, Step] = {}
         self.files: dict[str, Path] = {}
@@ -39,8 +40,15 @@ class Resolver:
 
     # Declared inputs
 
-    def choose(self, given: Mapping[str, Literal], *, running: bool) -> None:
-        """Take each declared input's value: the one that is given, else its default."""
+    def choose(
+        self, given: Mapping[str, Literal], linked: Iterable[str] = (), *, running: bool = False
+    ) -> None:
+        """Take each declared input's value: the one that is given, else its default.
+
+        Args:
+            linked: inputs whose values come when the flow runs.
+        """
+        self.linked = frozenset(linked)
         known = ", ".join(self.flow.inputs) or "none"
         for name in given:
             if name not in self.flow.inputs:
@@ -49,24 +57,27 @@ class Resolver:
                 self.fault("unknown_flow_input", ("inputs",), message)
         for name, declared in self.flow.inputs.items():
             value = given.get(name, declared.default)
+            if name in self.linked:
+                continue
             if value is not None:
                 self.values[name] = value
+                self.conform_input(name)
             elif running:
                 message = f"inputs.{name}: has no value; give {_wanted(declared)}"
                 self.fault("missing_value", ("inputs", name), message)
 
     def bind_types(self) -> None:
-        """Find the port classes that declared inputs name, and check the values of the others."""
+        """Find the port classes that declared inputs name."""
         for name, declared in self.flow.inputs.items():
             type_ = self.port_type(declared) if declared.type.kind == "port" else declared.type
-            if type_ is None or type_.kind == "unknown":
-                continue
-            self.types[name] = type_
-            if name in self.values and type_.kind not in ("port", "file"):
-                self.conform_input(name, type_)
+            if type_ is not None and type_.kind != "unknown":
+                self.types[name] = type_
 
-    def conform_input(self, name: str, type_: PortType) -> None:
-        value = self.values[name]
+    def conform_input(self, name: str) -> None:
+        """Bring the value of an input into its type; one that does not fit is told and dropped."""
+        value, type_ = self.values[name], self.types.get(name)
+        if type_ is None or type_.kind in ("port", "file"):
+            return
         try:
             self.values[name] = replace(value, value=conform(value.value, type_))
         except Misfit as misfit:
@@ -135,6 +146,12 @@ class Resolver:
         if not fits(type_, wanted, declared=True):
             message = f"takes {noun(wanted)}, but 'inputs.{name}' is declared as {noun(type_)}"
             raise Misfit("type_mismatch", f"{message}; declare it otherwise")
+        if name in self.linked:
+            if not fits(type_, wanted):
+                message = f"takes {noun(wanted)} that is known before the run"
+                said = f"but 'inputs.{name}' comes from a node; write the value down"
+                raise Misfit("late_value", f"{message}, {said}")
+            return Source(INPUTS, name)
         if name not in self.values:
             return None  # only a check, or reported
         if type_.kind == "port":

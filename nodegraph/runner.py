@@ -1,21 +1,32 @@
-"""Runs a plan: one node at a time, values dropped after their last use, every event told."""
+"""Runs a plan: one lane for the device, threads for the CPU, values dropped after their use."""
 
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from heapq import heappop, heappush
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
 from time import perf_counter, time
-from typing import Any
+from typing import Any, Final
 
 from .context import Cancelled, Context
 from .errors import NodeError, PackageError, reason
+from .frame import SKIPPED, Frame, Group
 from .journal import Event, Listener
-from .plan import Bound, Plan, Source, Step
+from .plan import Plan, Step
 from .ports import declared_port
 from .values import Misfit, conform
 
-_EVERY: float = 0.05
+_EVERY: Final = 0.05
 """Seconds between progress events of a node; the last one is always told."""
+_POLL: Final = 0.1
+"""Seconds after which a run that waits for its threads asks whether it was cancelled."""
+
+Ready = tuple[tuple[int, ...], Frame, int]
+"""A step that can run: its place in the order, its frame, its place in the plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +39,33 @@ class Settings:
     cancelled: Callable[[], bool] | None = None
     record: Mapping[str, Any] | None = None
     """What written pictures carry: how they came about."""
+    threads: int = min(4, os.cpu_count() or 1)
+    """Nodes on the CPU that run at once, beside the one on the device."""
 
 
-@dataclass(slots=True)
 class Runner:
-    """Executes plans; listeners hear every event."""
+    """Executes plans; listeners hear every event, one at a time.
 
-    settings: Settings
-    listeners: Sequence[Listener] = ()
-    values: dict[Source, Any] = field(default_factory=dict[Source, Any])
+    Nodes for the device run in the calling thread, in the order of the file. Nodes that never use
+    it run in threads beside them, unless there is nothing beside them.
+    """
+
+    def __init__(self, settings: Settings, listeners: Sequence[Listener] = ()) -> None:
+        self.settings = settings
+        self.listeners = listeners
+        self.notes: dict[str, dict[str, Any]] = {}
+        """What nodes told of themselves, by node."""
+        self._lock = Lock()
+        self._stopped = False
+        self._functions: dict[Step, Callable[..., Any]] = {}
+        self._fresh: list[tuple[Frame, int]] = []
+        self._device: list[Ready] = []
+        self._cpu: list[Ready] = []
+        self._running = 0
+        self._done: SimpleQueue[tuple[Frame, int, Any]] = SimpleQueue()
 
     def run(self, plan: Plan) -> dict[str, Any]:
-        """Run every step and return the flow's outputs by name.
+        """Run every step and return the flow's outputs by name, without those that were skipped.
 
         Raises:
             NodeError: a node raised, or gave something else than it declares.
@@ -47,101 +73,281 @@ class Runner:
             Cancelled: the run was cancelled.
         """
         self._tell("loading", nodes=len(plan.steps))
-        functions = [step.function() for step in plan.steps]  # imported before anything runs
+        for step in _every(plan):  # imported before anything runs
+            if step.body is None:
+                assert step.function is not None
+                self._functions[step] = step.function()
         self._tell("planned", nodes=len(plan.steps))
-        for step, function, releases in zip(plan.steps, functions, plan.releases, strict=True):
-            self._step(step, function)
-            for source in releases:
-                del self.values[source]
-        outputs = {name: self.values[source] for name, source in plan.outputs.items()}
-        self.values.clear()
-        return outputs
+        whole = Frame(plan)
+        self._open(whole)
+        pool = ThreadPoolExecutor(self.settings.threads, "nodegraph")
+        try:
+            self._work(pool)
+        finally:
+            self._stopped = True
+            pool.shutdown(wait=True, cancel_futures=True)
+        outputs = {name: whole.values[source] for name, source in plan.outputs.items()}
+        return {name: value for name, value in outputs.items() if value is not SKIPPED}
 
-    def _step(self, step: Step, function: Callable[..., Any]) -> None:
-        cancelled = self.settings.cancelled
-        if cancelled is not None and cancelled():
-            self._tell("cancelled", node=step.id)
-            raise Cancelled
-        self._tell("started", node=step.id, type=step.type)
+    # The order of things
+
+    def _work(self, pool: ThreadPoolExecutor) -> None:
+        """Run what is ready until nothing is left; what fails ends it."""
+        while True:
+            self._admit()
+            if not (self._device or self._cpu or self._running):
+                return
+            if not self._device and not self._running and len(self._cpu) == 1:
+                self._here(self._cpu)  # nothing is beside it, so a thread would gain nothing
+                continue
+            while self._cpu:
+                self._start(pool)
+            if self._device:
+                self._here(self._device)
+                self._collect(wait=False)
+            else:
+                self._collect(wait=True)
+
+    def _admit(self) -> None:
+        """Sort steps that wait for nothing any more: to be run, opened, or skipped."""
+        while self._fresh:
+            frame, index = self._fresh.pop()
+            step = frame.plan.steps[index]
+            lacking = frame.lacking(step)
+            if lacking:
+                self._skip(frame, index, lacking)
+            elif step.body is not None:
+                self._open_group(frame, index)
+            else:
+                lane = self._cpu if step.spec.device == "cpu" else self._device
+                heappush(lane, ((*frame.key, index), frame, index))
+
+    def _here(self, lane: list[Ready]) -> None:
+        _, frame, index = heappop(lane)
+        step = frame.plan.steps[index]
+        self._finish(frame, index, self._attempt(frame, step, self._arguments(frame, step)))
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        """Hand a step to the threads, with what it takes."""
+        _, frame, index = heappop(self._cpu)
+        step = frame.plan.steps[index]
+        arguments = self._arguments(frame, step)
+
+        def attempt() -> None:
+            try:
+                result: Any = self._attempt(frame, step, arguments)
+            except BaseException as error:  # noqa: BLE001 (raised again by who waits for it)
+                result = error
+            self._done.put((frame, index, result))
+
+        self._running += 1
+        pool.submit(attempt)
+
+    def _collect(self, *, wait: bool) -> None:
+        """Take over what threads have finished; with `wait`, at least one step, if any runs."""
+        while self._running:
+            try:
+                frame, index, result = self._done.get(wait, _POLL)
+            except Empty:
+                if not wait:
+                    return
+                self._stop_if_cancelled("")
+                continue
+            self._running -= 1
+            wait = False
+            if isinstance(result, BaseException):
+                raise result
+            self._finish(frame, index, result)
+
+    def _finish(self, frame: Frame, index: int, outputs: dict[str, Any]) -> None:
+        frame.keep(frame.plan.steps[index].id, outputs)
+        self._fresh += [(frame, follower) for follower in frame.done(index)]
+        if not frame.left and frame.group is not None:
+            self._close(frame, frame.group)
+
+    def _skip(self, frame: Frame, index: int, because: str) -> None:
+        step = frame.plan.steps[index]
+        self._tell("skipped", node=frame.name(step), because=because)
+        for _ in frame.arriving(step):
+            pass  # taken, so that it can be dropped
+        self._finish(frame, index, dict.fromkeys(step.spec.outputs, SKIPPED))
+
+    # Groups
+
+    def _open(self, frame: Frame) -> None:
+        self._fresh += [(frame, index) for index in frame.beginnings()]
+        if not frame.left and frame.group is not None:
+            self._close(frame, frame.group)
+
+    def _open_group(self, frame: Frame, index: int) -> None:
+        """Begin a step that has a body, some of its items side by side."""
+        step = frame.plan.steps[index]
+        name = frame.name(step)
+        self._tell("started", node=name, type=step.type)
+        arguments = self._arguments(frame, step)
+        found = {port: len(arguments[port]) for port in step.mapped}
+        if len(set(found.values())) > 1:
+            counts = " and ".join(f"{port} has {count}" for port, count in found.items())
+            message = f"{name}: is mapped over lists of unlike length: {counts}; make them equal"
+            self._tell("failed", node=name, error=message)
+            raise NodeError(message, node=name)
+        count = next(iter(found.values())) if found else 1
+        group = Group(frame, index, arguments, count, perf_counter())
+        if not count:
+            self._end(group)
+        for _ in range(min(count, max(2, self.settings.threads))):
+            self._open(group.open())
+
+    def _close(self, frame: Frame, group: Group) -> None:
+        """Take over a finished item, and begin the next or end the group."""
+        group.close(frame)
+        if group.step.mapped:
+            self._tell("progress", node=group.name, done=group.finished, total=group.count)
+        if group.opened < group.count:
+            self._open(group.open())
+        elif group.finished == group.count:
+            self._end(group)
+
+    def _end(self, group: Group) -> None:
+        seconds = round(perf_counter() - group.began, 6)
+        self._tell("finished", node=group.name, seconds=seconds, bytes=0, peak_mib=_peak())
+        self._finish(group.frame, group.index, group.outputs())
+
+    # One call
+
+    def _arguments(self, frame: Frame, step: Step) -> dict[str, Any]:
+        """Gather what a step takes; its links are brought into the types of its ports."""
+        arguments = dict(step.constants)
+        for port, value in frame.arriving(step):
+            try:
+                arguments[port] = conform(value, step.spec.inputs[port].type)
+            except Misfit as misfit:
+                name = frame.name(step)
+                self._tell("failed", node=name, error=f"{name}.{port}: {misfit}")
+                raise NodeError(f"{name}.{port}: {misfit}", node=name, port=port) from misfit
+        return arguments
+
+    def _attempt(self, frame: Frame, step: Step, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call a step's function and return its outputs; told when begun and when over."""
+        name = frame.name(step)
+        self._stop_if_cancelled(name)
+        self._tell("started", node=name, type=step.type)
         began = perf_counter()
         try:
-            held = self._keep(step, self._call(step, function))
+            outputs, held = self._kept(name, step, self._call(frame, step, arguments))
         except NodeError as error:
-            self._tell("failed", node=step.id, error=str(error))
+            self._tell("failed", node=name, error=str(error))
             raise
         except (KeyboardInterrupt, Cancelled):
-            self._tell("cancelled", node=step.id)
+            self._tell("cancelled", node=name)
             raise
         seconds = round(perf_counter() - began, 6)
-        self._tell("finished", node=step.id, seconds=seconds, bytes=held, peak_mib=_peak())
+        self._tell("finished", node=name, seconds=seconds, bytes=held, peak_mib=_peak())
+        return outputs
 
-    def _call(self, step: Step, function: Callable[..., Any]) -> Any:
-        arguments = dict(step.constants)
-        for port, bound in step.links.items():
-            arguments[port] = self._arriving(step, port, bound)
-        context = self._context(step) if step.spec.context else None
+    def _call(self, frame: Frame, step: Step, arguments: dict[str, Any]) -> Any:
+        context = self._context(frame, step) if step.spec.context else None
         if context is not None:
             arguments[step.spec.context] = context
         try:
-            return function(**arguments)
+            return self._functions[step](**arguments)
         except (PackageError, KeyboardInterrupt, Cancelled):
             raise
         except BaseException as error:  # a node that calls `sys.exit` has failed like any other
-            raise NodeError(_failure(step, error), node=step.id) from error
+            name = frame.name(step)
+            raise NodeError(_failure(name, step, error), node=name) from error
         finally:
             if context is not None:
                 context.close()
+                if context.notes:
+                    self.notes[frame.name(step)] = context.notes
 
-    def _arriving(self, step: Step, port: str, bound: Bound) -> Any:
-        value: Any
-        if isinstance(bound, list):
-            value = [self.values[i] if isinstance(i, Source) else i for i in bound]
-        else:
-            value = self.values[bound]
-        try:
-            return conform(value, step.spec.inputs[port].type)
-        except Misfit as misfit:
-            raise NodeError(f"{step.id}.{port}: {misfit}", node=step.id, port=port) from misfit
-
-    def _keep(self, step: Step, result: Any) -> int:
-        """Keep a step's results until their last use, and say how many bytes are known of."""
+    def _kept(self, name: str, step: Step, result: Any) -> tuple[dict[str, Any], int]:
+        """Return a step's results by port, and how many bytes are known of."""
         held = 0
-        for name, port in step.spec.outputs.items():
+        outputs: dict[str, Any] = {}
+        for port, output in step.spec.outputs.items():
             try:  # blame the node that gave a wrong value, not the one that stumbles over it
-                value = getattr(result, name) if step.spec.several else result
-                self.values[Source(step.id, name)] = conform(value, port.type)
+                value = getattr(result, port) if step.spec.several else result
+                outputs[port] = conform(value, output.type)
                 declared = declared_port(value)
                 if declared is not None and declared.codec.can("size"):
                     held += declared.codec.size(value)
             except Exception as error:
                 why = error if isinstance(error, Misfit) else reason(error)
-                message = f"{step.id} ({step.type}): result {name!r} does not fit: {why}"
-                raise NodeError(message, node=step.id, port=name) from error
-        return held
+                message = f"{name} ({step.type}): result {port!r} does not fit: {why}"
+                raise NodeError(message, node=name, port=port) from error
+        return outputs, held
 
-    def _context(self, step: Step) -> Context:
+    def _context(self, frame: Frame, step: Step) -> Context:
         last = [0.0]
+        name = frame.name(step)
 
         def report(done: int, total: int, message: str) -> None:
             now = perf_counter()
             if done >= total or now - last[0] >= _EVERY:
                 last[0] = now
-                told: Event = {"node": step.id, "done": done, "total": total}
+                told: Event = {"node": name, "done": done, "total": total}
                 self._tell("progress", **told, **({"message": message} if message else {}))
 
         return Context(
             device="cpu" if step.spec.device == "cpu" else self.settings.device,
             dtype=self.settings.dtype,
             out=self.settings.out,
-            record=self.settings.record,
+            record=self._record(frame, step),
             report=report,
-            cancelled=self.settings.cancelled,
+            tell=lambda about, value: self._tell("note", node=name, about=about, value=value),
+            cancelled=self._is_cancelled,
         )
 
+    def _record(self, frame: Frame, step: Step) -> Mapping[str, Any] | None:
+        """Return the run's record with what was told by the nodes that a step depends on."""
+        record = self.settings.record
+        if record is None or not self.notes:
+            return record
+        places: set[str] = set()
+        while True:
+            places |= {frame.name(each) for each in frame.ancestors(step)}
+            if frame.group is None:
+                break
+            step, frame = frame.group.step, frame.group.frame
+        notes = {n: said for n, said in self.notes.items() if _within(n, places)}
+        return with_notes(record, notes)
+
+    def _is_cancelled(self) -> bool:
+        asked = self.settings.cancelled
+        return self._stopped or (asked is not None and asked())
+
+    def _stop_if_cancelled(self, name: str) -> None:
+        if self._is_cancelled():
+            self._tell("cancelled", **({"node": name} if name else {}))
+            raise Cancelled
+
     def _tell(self, event: str, **data: Any) -> None:
-        told: Event = {"event": event, "time": round(time(), 6), **data}
-        for listener in self.listeners:
-            listener(told)
+        with self._lock:
+            told: Event = {"event": event, "time": round(time(), 6), **data}
+            for listener in self.listeners:
+                listener(told)
+
+
+def with_notes(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with what nodes told, in the order of their names."""
+    return {**record, "notes": dict(sorted(notes.items()))} if notes else dict(record)
+
+
+def _within(name: str, places: set[str]) -> bool:
+    """Say whether a node is one of some, or in the body of one."""
+    return any(name[:end] in places for end in range(1, len(name) + 1) if name[end:][:1] in "[/")
+
+
+def _every(plan: Plan) -> Iterator[Step]:
+    """Yield the steps of a plan and of all bodies in it."""
+    pending = [plan]
+    while pending:
+        for step in pending.pop().steps:
+            yield step
+            if step.body is not None:
+                pending.append(step.body)
 
 
 def _peak() -> int:
@@ -154,8 +360,8 @@ def _peak() -> int:
     return most >> (20 if sys.platform == "darwin" else 10)
 
 
-def _failure(step: Step, error: BaseException) -> str:
+def _failure(name: str, step: Step, error: BaseException) -> str:
     said = reason(error)
     if isinstance(error, ValueError):  # raised to tell the user, who knows no classes
         said = said.partition(": ")[2] or "no reason given"
-    return f"{step.id} ({step.type}): {said}"
+    return f"{name} ({step.type}): {said}"

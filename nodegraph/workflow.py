@@ -60,18 +60,24 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A node as it stands in the file; `package` is empty when its type is not in form."""
+    """A node as it stands in the file; `package` is empty for a flow, or a type not in form."""
 
     id: str
     package: str
     function: str
     version: int | None
     inputs: dict[str, Value]
+    flow: str = ""
+    """The file of a flow that stands here as a node."""
+    mapped: tuple[str, ...] = ()
+    """Inputs that are lists, for each item of which the node runs."""
+    when: Value | None = None
+    """What has to be true for the node to run."""
 
     @property
     def type(self) -> str:
-        """The type without its version."""
-        return f"{self.package}.{self.function}"
+        """The type without its version, or the file of a flow."""
+        return self.flow or f"{self.package}.{self.function}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,8 @@ class Workflow:
     outputs: dict[str, Ref]
     raw: dict[str, Any] = field(repr=False)
     problems: tuple[Problem, ...] = ()
+    file: Path | None = None
+    """Where it was read from, links resolved."""
 
     def with_value(self, node: str, port: str, value: Literal) -> "Workflow":
         """Return a copy in which a node's input is set to a value, its JSON included."""

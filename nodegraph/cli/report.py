@@ -43,7 +43,8 @@ def _known(error: BaseException) -> NodegraphError:
 
 
 def _tell_problems(error: NodegraphError, in_json: bool) -> None:
-    pointer = f"/nodes/{error.node}" if error.node else ""
+    node = error.node.partition("/")[0].partition("[")[0]  # of a node in a group, the group
+    pointer = f"/nodes/{node}" if node else ""
     alone = (Problem(error.code, pointer, str(error)),)
     problems = error.problems if isinstance(error, WorkflowError) else alone
     if in_json:

@@ -1,14 +1,14 @@
-"""A ControlNet wrapped around a UNet: its hint, its strength, its window and its branches."""
+"""A ControlNet wrapped around a UNet: its hint, strength, window, branches and mask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .conditioning import POSITIVE, Rows
+from .hints import Interpolation, Resize, erase_hint, fit_hint
+from .masks import check_mask, scale_mask
 from .models.controlnet import ControlNetModel
 from .models.injection import Injection
 from .predictor import Predictor
@@ -37,22 +37,6 @@ def depth_weights(count: int, mode: Mode, strength: float) -> tuple[float, ...]:
     return tuple(strength * SOFTNESS ** (count - 1 - i) for i in range(count))
 
 
-def fit_hint(hint: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a hint (n, 3, H, W) to a size.
-
-    The middle is cut out at the size's aspect and resampled bilinearly, antialiased. A hint of the
-    size already is returned as it is.
-    """
-    height, width = hint.shape[2:]
-    if (height, width) == size:
-        return hint
-    scale = min(height / size[0], width / size[1])
-    keep_h, keep_w = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    top, left = (height - keep_h) // 2, (width - keep_w) // 2
-    cut = hint[:, :, top : top + keep_h, left : left + keep_w]
-    return F.interpolate(cut, size=size, mode="bilinear", antialias=True).clamp(0.0, 1.0)
-
-
 @dataclass(frozen=True, eq=False)
 class Control:
     """A layer around a UNet that adds a ControlNet's residuals; see `apply_controlnet`."""
@@ -63,30 +47,58 @@ class Control:
     strength: float
     window: Window
     mode: Mode
+    mask: Tensor | None = None  # (m, 1, H, W) in [0, 1]: where the control acts
+    erase: Tensor | None = None  # (e, 1, H, W) in [0, 1]: where the hint is -1
+    resize: Resize = "crop"
+    interpolation: Interpolation = "linear"
 
     @property
     def conditional_only(self) -> bool:
         """Whether rows of other branches than the positive one are left alone."""
         return self.mode in ("cond_only", "guess")
 
+    @property
+    def idle(self) -> bool:
+        """Whether this control can do nothing in any run."""
+        masked = self.mask is not None and not bool(self.mask.any())
+        return self.strength == 0.0 or self.window.start == self.window.end or masked
+
+    def hint_at(self, size: tuple[int, int]) -> Tensor:
+        """Return the hint (n, 3, H, W) at a size, -1 where it is erased."""
+        fitted = fit_hint(self.hint, size, self.resize, self.interpolation)
+        if self.erase is None:
+            return fitted
+        return erase_hint(fitted, fit_hint(self.erase, size, self.resize, self.interpolation))
+
     def steps(self, schedule: Schedule) -> tuple[int, ...]:
-        """Return the steps of a run in which this control acts."""
-        return self.window.steps(schedule) if self.strength != 0.0 else ()
+        """Return the steps of a run in which this control acts; see `Window.steps`."""
+        return () if self.idle else self.window.steps(schedule)
 
     def describe(self, schedule: Schedule) -> str:
         """Name the control and its active steps."""
         steps = self.steps(schedule)
         if not steps:
-            return f"{self.name}: no step of {schedule.count}"
-        return f"{self.name}: steps {steps[0] + 1} to {steps[-1] + 1} of {schedule.count}"
+            return f"{self.name}: no step of {schedule.whole}"
+        return f"{self.name}: steps {steps[0] + 1} to {steps[-1] + 1} of {schedule.whole}"
+
+    def note(self, schedule: Schedule) -> dict[str, Any]:
+        """Return as plain data what this control does in a run; steps are counted from 0."""
+        window = self.window
+        return {
+            "name": self.name,
+            "strength": self.strength,
+            "mode": self.mode,
+            "window": {"rule": window.rule, "start": window.start, "end": window.end},
+            "masked": self.mask is not None,
+            "steps": list(self.steps(schedule)),
+            "count": schedule.whole,
+        }
 
     def prepare(
         self, inner: Predictor, schedule: Schedule, conditionings: Sequence[Rows]
     ) -> Predictor:
-        """Return the predictor of one run; without strength or window that is the inner one."""
-        if self.strength == 0.0 or self.window.start == self.window.end:
-            return inner
-        return _ControlledPredictor(self, inner, schedule, conditionings)
+        """Return the predictor of one run: the inner one where this control can do nothing."""
+        return inner if self.idle else _ControlledPredictor(self, inner, schedule, conditionings)
 
 
 class _ControlledPredictor:
@@ -104,7 +116,10 @@ class _ControlledPredictor:
         self._noise: TrainedNoise = schedule.noise
         self._cache = RunCache(control.model, schedule, conditionings)
         self._parts: dict[tuple[Rows, tuple[int, ...]], Rows] = {}
-        self._embeddings: dict[torch.Size, Tensor] = {}
+        self._embeddings: dict[tuple[int, int], Tensor] = {}
+        self._masks: dict[tuple[int, int], Tensor] = {}
+        # A latent whose mask is black all over is left alone, as outside of the window.
+        self._seen = () if control.mask is None else tuple(bool(m.any()) for m in control.mask)
 
     def __call__(
         self, x: Tensor, step: Step, rows: Rows, injection: Injection | None = None
@@ -125,8 +140,13 @@ class _ControlledPredictor:
         return tuple(
             i
             for i, (branch, sample) in enumerate(zip(rows.branches, rows.samples, strict=True))
-            if acts[sample] and (branch == POSITIVE or not control.conditional_only)
+            if acts[sample]
+            and self._sees(sample)
+            and (branch == POSITIVE or not control.conditional_only)
         )
+
+    def _sees(self, sample: int) -> bool:
+        return len(self._seen) < 2 or sample >= len(self._seen) or self._seen[sample]
 
     def _residuals(
         self, x: Tensor, step: Step, rows: Rows, chosen: tuple[int, ...], injection: Injection
@@ -135,14 +155,17 @@ class _ControlledPredictor:
             injection.check()
         whole = len(chosen) == len(rows)
         part = rows if whole else self._part(rows, chosen)
+        size = (int(x.shape[2]), int(x.shape[3]))
         residuals = self._control.model(
             self._cache.cast(x if whole else x[list(chosen)]),
-            self._hint(part, len(step.sigma), x.shape[2:]),
+            self._of_rows(self._embedding(size, len(step.sigma)), part),
             self._cache.time(step, part),
             self._cache.context(part),
         )
         weights = depth_weights(len(residuals), self._control.mode, self._control.strength)
         weighted = [r if w == 1.0 else r * w for r, w in zip(residuals, weights, strict=True)]
+        if self._control.mask is not None:
+            weighted = [r * self._of_rows(self._mask(r), part) for r in weighted]
         return weighted if whole else [_scatter(r, chosen, len(rows)) for r in weighted]
 
     def _part(self, rows: Rows, chosen: tuple[int, ...]) -> Rows:
@@ -151,20 +174,33 @@ class _ControlledPredictor:
             self._parts[key] = rows.take(chosen)
         return self._parts[key]
 
-    def _hint(self, rows: Rows, batch: int, size: torch.Size) -> Tensor:
-        """Return the hint's embedding for each row, or one row for all."""
-        control = self._control
-        if len(control.hint) not in (1, batch):
-            raise ValueError(
-                f"{control.name}: {len(control.hint)} hints for {batch} latents; "
-                "give one hint, or one for each latent"
-            )
-        height, width = size
+    @staticmethod
+    def _of_rows(values: Tensor, rows: Rows) -> Tensor:
+        """Return what belongs to each row, or the one that belongs to all."""
+        return values if len(values) == 1 else values[list(rows.samples)]
+
+    def _embedding(self, size: tuple[int, int], batch: int) -> Tensor:
+        """Return the hint's embedding for each latent, or one for all."""
         if size not in self._embeddings:
-            fitted = fit_hint(control.hint, (8 * height, 8 * width))
+            control = self._control
+            fitted = control.hint_at((8 * size[0], 8 * size[1]))
+            if len(fitted) not in (1, batch):
+                raise ValueError(
+                    f"{control.name}: {len(fitted)} hints for {batch} latents; "
+                    "give one hint, or one for each latent"
+                )
+            if control.mask is not None:
+                check_mask(control.name, control.mask, size, batch)
             self._embeddings[size] = control.model.embed_hint(self._cache.cast(fitted))
-        embedded = self._embeddings[size]
-        return embedded if len(embedded) == 1 else embedded[list(rows.samples)]
+        return self._embeddings[size]
+
+    def _mask(self, residual: Tensor) -> Tensor:
+        """Return the mask (m, 1, h, w) at the size of a residual."""
+        size = (int(residual.shape[2]), int(residual.shape[3]))
+        if size not in self._masks:
+            assert self._control.mask is not None
+            self._masks[size] = scale_mask(self._control.mask, size).to(residual)
+        return self._masks[size]
 
 
 def _scatter(residual: Tensor, rows: tuple[int, ...], count: int) -> Tensor:

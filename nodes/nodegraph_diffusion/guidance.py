@@ -50,8 +50,8 @@ class Guided:
         step = Step(
             (sigma,) * self._batch,
             (self._schedule.timestep(sigma),) * self._batch,
-            index,
-            self._schedule.count,
+            self._schedule.first + index,
+            self._schedule.whole,
         )
         scaled = network_input(x, sigma)
         outputs = [self._call(scaled, step, rows) for rows in self._calls]

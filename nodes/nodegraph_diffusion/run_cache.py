@@ -28,13 +28,9 @@ class RunCache:
         self._table: dict[float, TimeProjections] = {}
         has_vectors = any(rows.vector is not None for rows in conditionings)
         if schedule.count <= LONGEST_TABLE and not has_vectors:
-            self._fill(sorted({schedule.timestep(sigma) for sigma in schedule.sigmas[:-1]}))
-
-    def _fill(self, timesteps: Sequence[float]) -> None:
-        if timesteps:
-            every = self._network.project_time(self._tensor(timesteps))
-            for i, t in enumerate(timesteps):
-                self._table[t] = every.select(slice(i, i + 1))
+            # One by one: a product of several rows has other bits, and a part of a run would, too.
+            for t in {schedule.timestep(sigma) for sigma in schedule.sigmas[:-1]}:
+                self._table[t] = self._network.project_time(self._tensor([t]))
 
     def _tensor(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)

@@ -69,16 +69,27 @@ class TrainedNoise:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The descending sigmas of one run, the closing 0 included, and how they become timesteps."""
+    """The descending sigmas of one run, the closing 0 included, and how they become timesteps.
+
+    A part of a run that was split has its place in the whole: `first` steps come before it, and
+    `total` are there in all (None: this is the whole).
+    """
 
     sigmas: tuple[float, ...]
     noise: TrainedNoise
     rounding: Rounding = "fractional"
+    first: int = 0
+    total: int | None = None
 
     @property
     def count(self) -> int:
         """The number of steps."""
         return len(self.sigmas) - 1
+
+    @property
+    def whole(self) -> int:
+        """The number of steps of the whole run that this one is or is a part of."""
+        return self.count if self.total is None else self.total
 
     def timestep(self, sigma: float) -> float:
         """Return what the network is told for `sigma`."""
@@ -106,8 +117,44 @@ def karras(noise: TrainedNoise, steps: int, rho: float = 7.0) -> list[float]:
     return [root**rho for root in _linspace(high, low, steps)]
 
 
+def exponential(noise: TrainedNoise, steps: int) -> list[float]:
+    """Space the logarithm of sigma evenly between the ends of training."""
+    ends = noise.log_sigmas[-1], noise.log_sigmas[0]
+    return [math.exp(log_sigma) for log_sigma in _linspace(*ends, steps)]
+
+
+def simple(noise: TrainedNoise, steps: int) -> list[float]:
+    """Take sigmas of training at even distances, the last first: timestep 999 - int(1000 i / n).
+
+    With a number of steps that divides 1000 this is diffusers' "trailing" spacing.
+
+    Raises:
+        ValueError: there are more steps than sigmas.
+    """
+    count = len(noise.sigmas)
+    if steps > count:
+        raise ValueError(
+            f"scheduler: 'simple' has {count} noise levels and {steps} are needed (denoise below 1 "
+            "lays out more steps); use 'normal'"
+        )
+    return [noise.sigmas[count - 1 - i * count // steps] for i in range(steps)]
+
+
+def sgm_uniform(noise: TrainedNoise, steps: int) -> list[float]:
+    """Space timesteps evenly from the last to the first of training, the first left out."""
+    return [noise.sigma(t) for t in _linspace(noise.last, 0.0, steps + 1)[:-1]]
+
+
+SchedulerName = Literal["normal", "karras", "exponential", "simple", "sgm_uniform"]
+
 SPACINGS: Mapping[str, Callable[[TrainedNoise, int], list[float]]] = MappingProxyType(
-    {"normal": normal, "karras": karras}
+    {
+        "normal": normal,
+        "karras": karras,
+        "exponential": exponential,
+        "simple": simple,
+        "sgm_uniform": sgm_uniform,
+    }
 )
 
 

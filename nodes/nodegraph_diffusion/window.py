@@ -46,9 +46,12 @@ class Window:
         return low * (1 - 1e-9) <= sigma <= high * (1 + 1e-9)
 
     def steps(self, schedule: Schedule) -> tuple[int, ...]:
-        """Return the steps of a run at whose first call the control acts."""
+        """Return the steps at whose first call the control acts, counted from 0.
+
+        In a part of a run that was split they are counted in the whole run.
+        """
         return tuple(
             i
-            for i in range(schedule.count)
-            if self.acts(schedule.sigmas[i], i, schedule.count, schedule.noise)
+            for i, sigma in enumerate(schedule.sigmas[:-1], start=schedule.first)
+            if self.acts(sigma, i, schedule.whole, schedule.noise)
         )

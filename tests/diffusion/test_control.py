@@ -9,8 +9,9 @@ from torch import Tensor
 
 from nodegraph_diffusion import ControlNet, apply_controlnet
 from nodegraph_diffusion.conditioning import NEGATIVE, POSITIVE, stack
-from nodegraph_diffusion.control import Control, depth_weights, fit_hint
+from nodegraph_diffusion.control import Control, depth_weights
 from nodegraph_diffusion.guidance import Guided
+from nodegraph_diffusion.hints import fit_hint
 from nodegraph_diffusion.predictor import UNet
 from nodegraph_diffusion.samplers import SAMPLERS
 from nodegraph_diffusion.schedule import make_schedule

@@ -56,19 +56,30 @@ def test_a_step_comes_after_all_that_it_takes_from(links: Links) -> None:
 
 @QUICK
 @given(graphs(), st.data())
-def test_values_are_released_once_after_their_last_use_and_outputs_never(
-    links: Links, data: st.DataObject
-) -> None:
+def test_every_use_of_a_value_is_counted(links: Links, data: st.DataObject) -> None:
     steps = steps_of(links)
     kept = data.draw(st.sampled_from(sorted(steps)))
     plan = make_plan(steps, {"out": Source(kept)})
-    alive: set[Source] = set()
-    for step, releases in zip(plan.steps, plan.releases, strict=True):
-        assert set(step.sources) <= alive
-        alive.add(Source(step.id))
-        assert set(releases) <= alive
-        alive -= set(releases)
-    assert alive == {Source(kept)}
+    left = dict(plan.uses)
+    for step in plan.steps:
+        for source in step.sources:
+            left[source] -= 1
+    assert {source: count for source, count in left.items() if count} == {Source(kept): 1}
+
+
+@QUICK
+@given(graphs())
+def test_a_step_is_followed_by_those_that_wait_for_it(links: Links) -> None:
+    steps = steps_of(links)
+    plan = make_plan(steps, {name: Source(name) for name in steps})
+    waits = list(plan.waits)
+    for followers in plan.followers:
+        for follower in followers:
+            waits[follower] -= 1
+    assert set(waits) == {0}
+    for index, step in enumerate(plan.steps):
+        for follower in plan.followers[index]:
+            assert Source(step.id) in plan.steps[follower].sources
 
 
 @QUICK

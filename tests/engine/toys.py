@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -247,3 +248,70 @@ def stubborn(context: Context) -> int:
             time.sleep(0.02)
             context.progress(step, 50)
     return 1
+
+
+@node
+def is_long(toy: Toy, *, least: int = 5) -> bool:
+    """Say whether a toy has a long name."""
+    return len(toy.name) >= least
+
+
+@node
+def several(*, names: list[str]) -> list[Toy]:
+    """Make several toys."""
+    return [Toy(name) for name in names]
+
+
+@node
+def dress(toy: Toy | None = None, *, hat: str = "cap") -> Toy:
+    """Put a hat on a toy, or on nothing."""
+    return Toy(f"{toy.name if toy else 'nothing'} in a {hat}")
+
+
+MEETING = threading.Barrier(2)
+
+
+@node(device="cpu")
+def meet(*, seconds: float = 10.0) -> str:
+    """Wait until another call of this node is at work, too, and say in which thread."""
+    MEETING.wait(seconds)
+    return threading.current_thread().name
+
+
+@node(device="cpu")
+def beside(context: Context, *, seconds: float = 0.0) -> str:
+    """Work on the CPU for a while, and say in which thread."""
+    for step in range(20):
+        time.sleep(seconds / 20)
+        context.progress(step + 1, 20)
+    return threading.current_thread().name
+
+
+@node
+def wait_for(context: Context, *, path: Path, seconds: float = 10.0) -> str:
+    """Wait on the device for a file that another node writes, and say in which thread."""
+    until = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+        context.check()
+    return threading.current_thread().name
+
+
+@node(device="cpu")
+def write(toy: Toy, *, to: Annotated[Path, Destination()]) -> None:
+    """Write a toy's name into a file."""
+    to.write_text(toy.name)
+
+
+@node
+def remark(toy: Toy, context: Context, *, said: str = "hm") -> Toy:
+    """Tell something for the record."""
+    context.note("said", said)
+    return toy
+
+
+@node
+def recorded(toy: Toy, context: Context, *, name: str = "record") -> None:
+    """Write the run's record as it is now."""
+    (context.out / f"{name}.json").write_text(json.dumps(context.record))
