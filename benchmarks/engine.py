@@ -132,17 +132,27 @@ def over_torch() -> None:
 
 
 def chains(folder: Path, lengths: list[int]) -> None:
-    """Measure chains of no-op nodes: plan, run, events and journal."""
+    """Measure chains of no-op nodes: plan, run, events and journal; see whether time is linear."""
+    whole: dict[int, float] = {}
     for length in lengths:
         taken = own_cpu(lambda length=length: run_chain(length, folder), 5 if length < 5000 else 3)  # type: ignore[misc]
         planned = own_cpu(lambda length=length: chain(length), 3)  # type: ignore[misc]
         each = 1000 * (taken - planned) / length
+        whole[length] = taken / length
         line(f"chain of {length}: plan, run, events, journal", taken, "ms CPU")
         line("    run, events and journal, each node", each, "us CPU", 20)
         for name, theirs in OTHERS.get(length, {}).items():
             print(
                 f"    {name} needs {theirs:g} ms (literature): {theirs / taken:.0f} times as much"
             )
+    for length, ratio in growth(whole).items():
+        line(f"each node of {length}, one of 1000 being 1", ratio, "times", 1.5)
+
+
+def growth(each: dict[int, float]) -> dict[int, float]:
+    """Return the cost of a node in longer chains as a ratio to that in a chain of 1,000."""
+    base = each.get(1_000)
+    return {n: cost / base for n, cost in each.items() if n > 1_000} if base else {}
 
 
 def main() -> None:
@@ -155,7 +165,7 @@ def main() -> None:
         starting(folder)
         if arguments.torch:
             over_torch()
-        chains(folder, [100, 1_000, 10_000, 100_000])
+        chains(folder, [100, 900, 1_000, 10_000, 100_000])
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def train(
     agree(folder, told)
     state, place = State(task.model, settings, device), folder / "state.safetensors"
     begin = _resume(state, place)
-    end = min(settings.steps, settings.stop or settings.steps)
+    end = settings.steps if settings.stop is None else min(settings.steps, settings.stop)
     log = Log(folder / "log.jsonl", begin)
     with single_threaded(settings.workers), pool(settings.workers) as executor:
         clock = _Clock(begin)

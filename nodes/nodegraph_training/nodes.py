@@ -9,8 +9,8 @@ from pydantic import Field
 
 from nodegraph import Context, Destination, Family, node
 from nodegraph_diffusion import VAE, ControlNet, TextEncoder, UNet
-from nodegraph_diffusion.models.clip import CLIPTextConfig
-from nodegraph_diffusion.models.unet import UNetConfig
+from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
+from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
 from nodegraph_diffusion.models.vae import VAEConfig
 from nodegraph_image import Image
 from nodegraph_training import stages
@@ -19,9 +19,10 @@ from nodegraph_training.errors import TrainingError
 from nodegraph_training.folder import FolderSource
 from nodegraph_training.loop import Trained
 from nodegraph_training.settings import Settings
+from nodegraph_training.start import TextToImageRecipe
 
 Steps = Annotated[int, Field(ge=1, description="optimiser steps")]
-Stop = Annotated[int | None, Field(ge=1, description="stop here for now; the plan stays")]
+Stop = Annotated[int | None, Field(ge=0, description="stop here for now; the plan stays")]
 Batch = Annotated[int, Field(ge=1, description="samples a step")]
 Rate = Annotated[float, Field(gt=0, le=1, description="peak learning rate")]
 Seed = Annotated[int, Field(ge=0, description="decides weights, order and noise")]
@@ -129,6 +130,8 @@ def train_text_to_image(
     data: DataSet,
     vae: VAE,
     context: Context,
+    unet: Annotated[UNet | None, Family("F")] = None,
+    text_encoder: Annotated[TextEncoder | None, Family("F")] = None,
     *,
     folder: Annotated[Path, Destination()],
     steps: Steps = 2600,
@@ -148,9 +151,14 @@ def train_text_to_image(
     every: Every = 250,
     stop: Stop = None,
 ) -> TrainedTextToImage:
-    """Train a UNet and its text encoder from scratch on the latents of a data set.
+    """Train a UNet and its text encoder on the latents of a data set.
 
-    The UNet predicts velocity. `transformers` counts the transformer blocks at each level,
+    From scratch, the UNet predicts velocity, and `transformers` counts the transformer blocks at
+    each level. With `unet` and `text_encoder` connected, training begins from their weights: their
+    structure, prediction and words are kept, so that `widths`, `transformers`, `heads`,
+    `text_width` and `text_layers` say nothing; a rate of half and a long `decay` suit. The plan
+    in the folder names the weights that a run began from, and refuses others.
+
     `empty` is the share of captions left out, so that guidance has something to guide away from.
     `prompts` are drawn as samples. The same command goes on where a run stopped.
     """
@@ -171,7 +179,7 @@ def train_text_to_image(
         preview_every=every,
         stop=stop,
     )
-    unet = UNetConfig(
+    network_config = UNetConfig(
         widths=tuple(widths),
         transformers=tuple(transformers),
         heads=heads,
@@ -179,10 +187,10 @@ def train_text_to_image(
         norm_groups=16,
         prediction="v",
     )
-    text = CLIPTextConfig(
+    text_config = CLIPTextConfig(
         width=text_width, inner_width=4 * text_width, layers=text_layers, heads=heads
     )
-    recipe = stages.TextToImageRecipe(unet, text, empty)
+    recipe = TextToImageRecipe(network_config, text_config, empty)
     network, encoder, done = stages.train_text_to_image(
         data.source,
         vae.model,
@@ -191,6 +199,7 @@ def train_text_to_image(
         folder,
         prompts=prompts,
         device=context.device,
+        begin=_pair(unet, text_encoder),
         progress=context.progress,
     )
     return TrainedTextToImage(
@@ -209,6 +218,7 @@ def train_controlnet(
     text_encoder: Annotated[TextEncoder, Family("F")],
     vae: VAE,
     context: Context,
+    controlnet: Annotated[ControlNet | None, Family("F")] = None,
     *,
     folder: Annotated[Path, Destination()],
     kind: Literal["canny", "depth", "normals", "segmentation", "hint"] = "canny",
@@ -228,15 +238,14 @@ def train_controlnet(
     """Train a ControlNet for one kind of hint: a trainable copy beside the locked UNet.
 
     The copy starts with zero convolutions, so that at first it changes nothing; the UNet, the
-    text encoder and the VAE are not changed at all. `empty` is the share of captions left out.
+    text encoder and the VAE are not changed at all. With `controlnet` connected, training begins
+    from its weights instead, and `hint_widths` says nothing; the plan in the folder names them.
+
+    `empty` is the share of captions left out.
     `latents` is a file that runs on the same pictures share; without it each has its own. The same
     command goes on where a run stopped.
     """
-    if unet.layers:
-        raise TrainingError(
-            "train_controlnet: the UNet already has controls around it; "
-            "connect the one that was loaded"
-        )
+    _alone("train_controlnet", unet)
     settings = Settings(
         steps,
         batch,
@@ -260,11 +269,35 @@ def train_controlnet(
         hint_widths=(first, second, third, fourth),
         empty=empty,
         device=context.device,
+        begin=None if controlnet is None else controlnet.model,
         progress=context.progress,
     )
     return TrainedControlNet(
         ControlNet(network, unet.family, kind), _picture(done.curve), _samples(done), done.record
     )
+
+
+def _pair(
+    unet: UNet | None, text_encoder: TextEncoder | None
+) -> tuple[UNetModel, CLIPTextModel] | None:
+    """Return the networks to begin from, None for a run from scratch."""
+    if unet is None and text_encoder is None:
+        return None
+    if unet is None or text_encoder is None:
+        missing = "unet" if unet is None else "text_encoder"
+        raise TrainingError(
+            f"train_text_to_image: {missing!r} is missing; connect both to train them further, "
+            "or neither to train from scratch"
+        )
+    _alone("train_text_to_image", unet)
+    return unet.model, text_encoder.model
+
+
+def _alone(place: str, unet: UNet) -> None:
+    if unet.layers:
+        raise TrainingError(
+            f"{place}: the UNet already has controls around it; connect the one that was loaded"
+        )
 
 
 def _picture(file: Path) -> Image:

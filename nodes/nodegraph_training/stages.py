@@ -1,25 +1,31 @@
-"""The stages of training from scratch, each from a data set and a folder to weights."""
+"""The stages of training, each from a data set and a folder to weights."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
+from nodegraph_diffusion.models.clip import CLIPTextModel
 from nodegraph_diffusion.models.controlnet import ControlNetModel
-from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
+from nodegraph_diffusion.models.unet import UNetModel
 from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
-from nodegraph_diffusion.tokens import tokenizer
 from nodegraph_training.control import ControlTask, check_kind
 from nodegraph_training.dataset import PictureSource
 from nodegraph_training.latents import digest, encode_all, scale_factor
 from nodegraph_training.loop import Progress, Trained, silent, train
 from nodegraph_training.settings import Settings
-from nodegraph_training.state import Model, compute_copy, computing_dtype
+from nodegraph_training.start import (
+    TextToImageRecipe,
+    check_latents,
+    fresh_text_to_image,
+    given_controlnet,
+    given_text_to_image,
+    origin,
+)
+from nodegraph_training.state import computing_dtype, own
 from nodegraph_training.text_to_image import TextToImage, TextToImageTask
 from nodegraph_training.vae import VAETask
-from nodegraph_training.words import vocabulary
 
 
 def train_vae(
@@ -53,15 +59,6 @@ def train_vae(
     return vae, done
 
 
-@dataclass(frozen=True)
-class TextToImageRecipe:
-    """What a text-to-image model is and how it learns, beside the loop's settings."""
-
-    unet: UNetConfig
-    text: CLIPTextConfig
-    empty: float = 0.1
-
-
 def train_text_to_image(
     source: PictureSource,
     vae: AutoencoderKL,
@@ -71,20 +68,29 @@ def train_text_to_image(
     *,
     prompts: Sequence[str] = (),
     device: str = "cpu",
+    begin: tuple[UNetModel, CLIPTextModel] | None = None,
     progress: Progress = silent,
 ) -> tuple[UNetModel, CLIPTextModel, Trained]:
-    """Train UNet and text encoder from scratch on the latents of a data set."""
+    """Train UNet and text encoder on the latents of a data set.
+
+    From scratch, or on from the networks in `begin`, whose structure and words are kept and for
+    which the recipe's structure says nothing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    vae = _own(vae)
+    vae = own(vae)
     place = folder / "latents.safetensors"
     latents = encode_all(vae, source, place, settings=settings, device=device, progress=progress)
-    known = vocabulary(source, tokenizer(), settings.seed)
-    torch.manual_seed(settings.seed)  # pyright: ignore[reportUnknownMemberType]
-    model = TextToImage(recipe.unet, replace(recipe.text, rows=len(known) + 1))
+    if begin is None:
+        model = fresh_text_to_image(source, recipe, settings.seed)
+    else:
+        model = given_text_to_image(source, *begin, settings.seed)
+        recipe = replace(recipe, unet=begin[0].config, text=begin[1].config)
+    check_latents(model.unet, latents.shape[1])
     task = TextToImageTask(
-        source, latents, vae, model, known, empty=recipe.empty, prompts=prompts, seed=settings.seed
+        source, latents, vae, model, empty=recipe.empty, prompts=prompts, seed=settings.seed
     )
     plan = {"stage": "text_to_image", "pictures": len(source), **asdict(recipe)}
+    plan |= origin(None if begin is None else model)
     done = train(task, settings, folder, device=device, progress=progress, plan=plan)
     assert isinstance(done.model, TextToImage)
     return done.model.unet, done.model.text, done
@@ -101,17 +107,26 @@ def train_control(
     hint_widths: tuple[int, int, int, int] = (16, 24, 32, 48),
     empty: float = 0.3,
     device: str = "cpu",
+    begin: ControlNetModel | None = None,
     progress: Progress = silent,
 ) -> tuple[ControlNetModel, Trained]:
-    """Train a ControlNet for one kind of hint on a locked model."""
+    """Train a ControlNet for one kind of hint on a locked model.
+
+    From a fresh copy of the UNet's encoder, or on from the ControlNet in `begin`, which then also
+    says the `hint_widths`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     unet, text, vae = locked
-    unet, text, vae = _own(unet), _own(text), _own(vae)
+    unet, text, vae = own(unet), own(text), own(vae)
     place = latents or folder / "latents.safetensors"
     encoded = encode_all(vae, source, place, settings=settings, device=device, progress=progress)
     check_kind(source, kind, vae.config.factor, encoded.shape[2:])
-    torch.manual_seed(settings.seed)  # pyright: ignore[reportUnknownMemberType]
-    model = ControlNetModel.from_unet(unet, hint_widths)
+    if begin is None:
+        torch.manual_seed(settings.seed)  # pyright: ignore[reportUnknownMemberType]
+        model = ControlNetModel.from_unet(unet, hint_widths)
+    else:
+        model = given_controlnet(begin, unet)
+        hint_widths = begin.controlnet_config.hint_widths
     precision = computing_dtype(settings, device)
     task = ControlTask(
         source,
@@ -131,12 +146,8 @@ def train_control(
         "pictures": len(source),
         "hint_widths": hint_widths,
         "empty": empty,
+        **origin(begin),
     }
     done = train(task, settings, folder, device=device, progress=progress, plan=plan)
     assert isinstance(done.model, ControlNetModel)
     return done.model, done
-
-
-def _own(model: Model) -> Model:
-    """Return a copy to work with, so that a value that others hold stays as it is."""
-    return compute_copy(model, torch.float32).cpu()

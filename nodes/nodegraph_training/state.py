@@ -24,6 +24,9 @@ class State:
         """Take the model's weights as the start of a run."""
         self.settings = settings
         self.model = model.to(device).float().requires_grad_(True)
+        for weight in self.model.parameters():
+            # torch's fused AdamW ignores strides: weights lie in memory as gradients do
+            weight.data = weight.data.contiguous()
         self.dtype = computing_dtype(settings, device)
         self.replica = compute_copy(self.model, self.dtype).requires_grad_(True).train()
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -141,6 +144,11 @@ def compute_copy(model: Model, dtype: torch.dtype) -> Model:
         if weight.ndim == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return twin.eval()
+
+
+def own(model: Model) -> Model:
+    """Return a copy to work with, so that a value that others hold stays as it is."""
+    return compute_copy(model, torch.float32).cpu()
 
 
 def _has_fast_bfloat16() -> bool:

@@ -7,24 +7,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
-from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
+from nodegraph_diffusion.models.clip import CLIPTextModel
+from nodegraph_diffusion.models.unet import UNetModel
 from nodegraph_diffusion.models.vae import AutoencoderKL
 from nodegraph_diffusion.tokens import tokenizer
 from nodegraph_training.dataset import PictureSource
 from nodegraph_training.noise import diffusion_loss, noised, trained_sigmas
 from nodegraph_training.preview import PreviewRequest, draw
 from nodegraph_training.task import Batch, as_input
-from nodegraph_training.words import forget_some, ids_of, install
+from nodegraph_training.words import forget_some, ids_of, unknown_id
 
 
 class TextToImage(nn.Module):
     """A UNet and the text encoder that learns with it."""
 
-    def __init__(self, unet: UNetConfig, text: CLIPTextConfig) -> None:
+    def __init__(self, unet: UNetModel, text: CLIPTextModel) -> None:
         super().__init__()
-        self.unet = UNetModel(unet)
-        self.text = CLIPTextModel(text)
+        self.unet, self.text = unet, text
 
     def forward(self, x: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
         """Predict (B, C, h, w) for noisy latents x of that shape and captions (B, 77)."""
@@ -41,19 +40,17 @@ class TextToImageTask:
         latents: Tensor,
         vae: AutoencoderKL,
         model: TextToImage,
-        known: Sequence[int],
         *,
         empty: float = 0.1,
         prompts: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
-        """Begin with the model's weights, scaled latents (N, C, h, w) and the captions' ids."""
-        install(model.text, known)
+        """Begin with the model's weights and scaled latents (N, C, h, w)."""
         self.model: nn.Module = model
         self.source, self.latents, self.vae, self.empty = source, latents, vae, empty
         self.count = len(source)
         self.encode, self.sigmas = tokenizer(), trained_sigmas()
-        self.unknown = next(index for index in range(len(known) + 1) if index not in set(known))
+        self.unknown = unknown_id(model.text)
         rng = np.random.default_rng((seed, 4))
         self.prompts = list(prompts) or [
             source.caption(index, rng) for index in range(min(16, self.count))

@@ -10,6 +10,7 @@ from nodegraph_diffusion.models.clip import CLIPTextModel
 from nodegraph_diffusion.prompt import Piece
 from nodegraph_diffusion.tokens import END, START, Encode, chunk
 from nodegraph_training.dataset import PictureSource
+from nodegraph_training.errors import TrainingError
 
 UNKNOWN_SHARE = 0.01
 """How often a token is made unknown in training, so that the row of all others is trained."""
@@ -40,7 +41,32 @@ def install(model: CLIPTextModel, known: Sequence[int]) -> None:
     rows[torch.tensor(list(known))] = torch.arange(1, len(known) + 1, dtype=rows.dtype)
 
 
-def forget_some(ids: Tensor, unknown: int, generator: torch.Generator) -> Tensor:
+def unknown_id(model: CLIPTextModel) -> int | None:
+    """Return an id that shares the row of all others, None where every id has its own."""
+    rows: Tensor | None = getattr(model.text_model.embeddings, "token_rows", None)
+    if rows is None or bool(rows.all()):
+        return None
+    return int((rows == 0).nonzero()[0, 0])
+
+
+def check_words(model: CLIPTextModel, source: PictureSource, encode: Encode, seed: int) -> None:
+    """See that a text encoder tells the words of a data set apart.
+
+    Raises: TrainingError when captions use tokens without a row of their own.
+    """
+    rows: Tensor | None = getattr(model.text_model.embeddings, "token_rows", None)
+    used = vocabulary(source, encode, seed)
+    lost = [] if rows is None else [token for token in used if not rows[token]]
+    if lost:
+        raise TrainingError(
+            f"text encoder: {len(lost)} of the {len(used)} tokens of the captions share one row of "
+            "its table, so that it cannot tell them apart; train from scratch, or use its words"
+        )
+
+
+def forget_some(ids: Tensor, unknown: int | None, generator: torch.Generator) -> Tensor:
     """Replace a few ids by one that is not in the table; start, end and padding stay."""
+    if unknown is None:
+        return ids
     lost = torch.rand(ids.shape, generator=generator) < UNKNOWN_SHARE
     return torch.where(lost & (ids < START), unknown, ids)

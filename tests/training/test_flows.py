@@ -75,6 +75,28 @@ def test_the_five_steps_make_a_model_from_nothing(tmp_path: Path) -> None:
         assert control.config.widths == trained.config.widths
 
 
+def test_the_shipped_model_is_trained_further(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"data": tmp_path / "data", "scenes": 3, "steps": 1}
+    model, latents = tmp_path / "model.safetensors", tmp_path / "unet" / "latents.safetensors"
+    places = {"run": tmp_path / "unet", "file": model, "prompts": ["a red cube"]}
+    run("training/6_unet_further.json", tmp_path, **shared, **places)
+    assert "begun_from" in json.loads(read_tensors_note(model))
+    places = {"run": tmp_path / "depth", "file": tmp_path / "depth.safetensors"}
+    begin: dict[str, Any] = {"model": model, "controlnet": "blocks-depth", "kind": "depth"}
+    run("training/7_control_further.json", tmp_path, **shared, **places, **begin, latents=latents)
+    record = json.loads(read_tensors_note(tmp_path / "depth.safetensors"))
+    assert record["kind"] == "depth"
+    assert "begun_from" in record
+
+
+def test_half_a_model_to_begin_from_is_refused(tmp_path: Path) -> None:
+    flow = json.loads((FLOWS / "training" / "6_unet_further.json").read_text())
+    del flow["nodes"]["train"]["inputs"]["text_encoder"]
+    inputs: dict[str, Any] = {name: tmp_path / name for name in ("data", "run", "file")}
+    with pytest.raises(nodegraph.NodegraphError, match=r"'text_encoder' is missing; connect both"):
+        nodegraph.run(flow, out=tmp_path, scenes=1, model="blocks", **inputs)
+
+
 def own_pictures(folder: Path) -> dict[str, Any]:
     """Return the example's flow for a folder of somebody's own pictures."""
     flow: dict[str, Any] = json.loads((FLOWS / "train_controlnet.json").read_text())

@@ -14,7 +14,8 @@ from nodegraph_training.errors import TrainingError
 from nodegraph_training.latents import digest, encode_all, scale_factor
 from nodegraph_training.log import read
 from nodegraph_training.noise import diffusion_loss, noised, trained_sigmas
-from nodegraph_training.stages import TextToImageRecipe, train_text_to_image, train_vae
+from nodegraph_training.stages import train_text_to_image, train_vae
+from nodegraph_training.start import TextToImageRecipe
 from nodegraph_training.vae import crops, reconstruction_loss
 from nodegraph_training.words import ids_of, install, vocabulary
 from tests.training.toys import TEXT, UNET, VAE, Squares, quick
