@@ -1,6 +1,7 @@
 """The commands and their flags."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final, NoReturn
@@ -15,7 +16,7 @@ Run ControlNet pipelines from a JSON file.
   nodegraph check workflows/canny.json               everything that is wrong with it, at once
   nodegraph nodes                                    every installed node
   nodegraph nodes image.canny                        one node's page
-  nodegraph graph workflows/canny.json               the flow as a Mermaid diagram
+  nodegraph graph workflows/canny.json --out a.svg   the flow as a drawing
 """
 _CODES = "exit codes: 0 good, 1 a run failed, 2 the workflow or usage is wrong, 130 interrupted"
 RUN = """\
@@ -28,6 +29,20 @@ Run a workflow and write its outputs as files.
 The flow's declared inputs are flags of their own; one that is named like a flag below is given
 with --input name=value. Paths on the command line start at the current folder.
 """
+GRAPH = """\
+Draw a workflow: its inputs, nodes and outputs, with the types that links carry.
+
+  nodegraph graph flow.json                 a Mermaid diagram
+  nodegraph graph flow.json --out flow.svg  a drawing; also .png
+"""
+
+
+def _device(word: str) -> str:
+    if re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", word):
+        return word
+    raise argparse.ArgumentTypeError(f"{word!r} is no device; write cpu, cuda or cuda:1")
+
+
 _SEVERAL: Final[dict[str, Any]] = {"action": "append", "default": []}
 _SWITCH: Final = {"action": "store_true"}
 _FLAGS: Final[dict[str, dict[str, Any]]] = {
@@ -47,7 +62,12 @@ _FLAGS: Final[dict[str, dict[str, Any]]] = {
         "help": "look for models here first, then in NODEGRAPH_MODELS; may be repeated",
     },
     "--out": {"metavar": "DIR", "help": "where outputs go (default: out/<flow name>)"},
-    "--device": {"choices": ("cpu", "cuda"), "default": "cpu", "help": "default: cpu"},
+    "--device": {
+        "type": _device,
+        "metavar": "DEVICE",
+        "default": "cpu",
+        "help": "cpu, cuda or cuda:1 and so on (default: cpu)",
+    },
     "--dtype": {
         "choices": ("auto", "float32", "bfloat16", "float16"),
         "default": "auto",
@@ -107,7 +127,10 @@ def parser() -> Parser:
     nodes.add_argument("type", metavar="TYPE", nargs="?", help="'image', or 'image.canny'")
     schema = add("schema", "print the JSON Schema of workflow files")
     schema.add_argument("packages", metavar="PACKAGE", nargs="*", help="default: all installed")
-    for command in (check, add("graph", "print a workflow as a Mermaid diagram")):
+    graph = add("graph", "draw a workflow: Mermaid on stdout, or a picture", description=GRAPH)
+    about = "write a drawing instead: .svg, .png or .mmd"
+    graph.add_argument("--out", metavar="FILE", help=about)
+    for command in (check, graph):
         command.add_argument("flow", metavar="FLOW", help="the workflow file")
     return top
 

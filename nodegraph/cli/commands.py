@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from nodegraph.diagram import mermaid
+from nodegraph.diagram import diagram, mermaid
 from nodegraph.errors import PackageError, Problem, WorkflowError
 from nodegraph.models import expanded
 from nodegraph.packages import Packages
@@ -85,8 +85,23 @@ def schema(arguments: argparse.Namespace) -> int:
 
 
 def graph(arguments: argparse.Namespace) -> int:
-    """Print a workflow as a Mermaid diagram; its packages need not be installed."""
-    print(mermaid(load(arguments.flow)))
+    """Draw a workflow; its packages need not be installed, only then no types are known."""
+    from nodegraph import drawing
+
+    drawn = diagram(load(arguments.flow), Packages.installed())
+    if arguments.out is None:
+        print(mermaid(drawn))
+        return 0
+    path = expanded(arguments.out)
+    forms = {".svg": lambda: drawing.svg(drawn).encode(), ".png": lambda: drawing.png(drawn)}
+    forms[".mmd"] = lambda: mermaid(drawn).encode() + b"\n"
+    if path.suffix.lower() not in forms:
+        known = ", ".join(forms)
+        message = f"graph: {path.name!r} is no name of a drawing; end it with one of {known}"
+        raise WorkflowError([Problem("bad_usage", "", message)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(forms[path.suffix.lower()]())
+    print(path)
     return 0
 
 

@@ -182,7 +182,7 @@ def test_graph_draws_mermaid(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert call("graph", "paint.json") == 0
     drawn = capsys.readouterr().out.splitlines()
     assert drawn[0] == "flowchart LR"
-    assert "  n_bear -->|toy| n_paint" in drawn
+    assert "  n_bear -->|toy: toy| n_paint" in drawn
     assert "  in_colour -->|colour| n_paint" in drawn
     assert "  n_paint --> out_toy" in drawn
 
