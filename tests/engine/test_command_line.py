@@ -183,8 +183,8 @@ def test_graph_draws_mermaid(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     drawn = capsys.readouterr().out.splitlines()
     assert drawn[0] == "flowchart LR"
     assert "  n_bear -->|toy: toy| n_paint" in drawn
-    assert "  in_colour -->|colour| n_paint" in drawn
-    assert "  n_paint --> out_toy" in drawn
+    assert "  in_colour -->|colour: string| n_paint" in drawn
+    assert "  n_paint -->|toy| out_toy" in drawn
 
 
 def test_schema_describes_every_node(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
