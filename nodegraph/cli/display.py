@@ -11,10 +11,12 @@ from nodegraph.errors import one_line
 from nodegraph.journal import Event, Listener
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 MANY: Final = 200
 """Nodes of a flow from which on a terminal shows no line for a node that took no time."""
+_WORTH_A_LINE: Final = 0.1
+"""Seconds from which on a node within a group is told of."""
 
 
 @contextmanager
@@ -55,6 +57,24 @@ def _listener(in_json: bool, quiet: bool, stdout: TextIO) -> Generator[Listener,
         yield PlainLines(stdout)
 
 
+class Done:
+    """Counts the nodes of the flow itself, and says of each that is over what is worth a line."""
+
+    def __init__(self) -> None:
+        self.total = self.done = 0
+
+    def line(self, event: Event) -> str:
+        """Return a line, or "" for a node of a group that took no time."""
+        name = event["node"]
+        within = "/" in name or "[" in name
+        skipped = event["event"] == "skipped"
+        self.done += not within
+        if within and (skipped or event["seconds"] < _WORTH_A_LINE):
+            return ""
+        said = f"skipped, {event['because']}" if skipped else _seconds(event["seconds"])
+        return f"{name} {said}" if within else f"[{self.done}/{self.total}] {name} {said}"
+
+
 class PlainLines:
     """A line on stderr when a node is done, and one every few seconds while it works."""
 
@@ -62,23 +82,26 @@ class PlainLines:
 
     def __init__(self, stdout: TextIO) -> None:
         self.stdout = stdout
-        self.total = self.done = 0
-        self.began = self.last = perf_counter()
+        self.done = Done()
+        self.began: dict[str, float] = {}
+        self.last: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
         """Print what is worth a line."""
         match event["event"]:
             case "planned":
-                self.total = event["nodes"]
+                self.done.total = event["nodes"]
             case "started":
-                self.began = self.last = perf_counter()
-            case "progress" if perf_counter() - self.last >= self.every:
-                self.last = perf_counter()
-                left = _left(event, self.last - self.began)
-                print(f"{event['node']}: {_steps(event)}{left}", file=sys.stderr, flush=True)
-            case "finished":
-                self.done += 1
-                print(_finished(event, self.done, self.total), file=sys.stderr, flush=True)
+                self.began[event["node"]] = self.last[event["node"]] = perf_counter()
+            case "progress" if perf_counter() - self.last[event["node"]] >= self.every:
+                name, now = event["node"], perf_counter()
+                self.last[name] = now
+                left = _left(event, now - self.began[name])
+                print(f"{name}: {_steps(event)}{left}", file=sys.stderr, flush=True)
+            case "finished" | "skipped":
+                self.began.pop(event["node"], None)
+                if line := self.done.line(event):
+                    print(line, file=sys.stderr, flush=True)
             case "written":
                 _print_written(event, self.stdout)
             case _:
@@ -86,29 +109,33 @@ class PlainLines:
 
 
 class Bars:
-    """A line for each node that is done, a bar with time left for the one at work."""
+    """A line for each node that is done, a bar with time left for each one at work."""
 
     def __init__(self, progress: "Progress") -> None:
         self.progress = progress
-        self.task = progress.add_task("loading packages", total=None, steps="")
-        self.total = self.done = 0
+        self.loading = progress.add_task("loading packages", total=None, steps="")
+        self.tasks: dict[str, TaskID] = {}
+        self.done = Done()
         self.files: list[Event] = []
 
     def __call__(self, event: Event) -> None:
-        """Move the bar."""
+        """Move the bars."""
         match event["event"]:
             case "planned":
-                self.total = event["nodes"]
-            case "started":
-                self.progress.tasks[0].total = None  # `update` cannot unset it
-                self.progress.update(self.task, description=event["node"], completed=0, steps="")
-            case "progress":
-                done, total = event["done"], event["total"]
-                self.progress.update(self.task, completed=done, total=total, steps=_steps(event))
-            case "finished":
-                self.done += 1
-                if self.total < MANY or event["seconds"] >= 0.1:
-                    line = _finished(event, self.done, self.total)
+                self.done.total = event["nodes"]
+                self.progress.remove_task(self.loading)
+            case "started" if self.done.total < MANY:
+                task = self.progress.add_task(event["node"], total=None, steps="")
+                self.tasks[event["node"]] = task
+            case "progress" if event["node"] in self.tasks:
+                done, total, task = event["done"], event["total"], self.tasks[event["node"]]
+                self.progress.update(task, completed=done, total=total, steps=_steps(event))
+            case "finished" | "skipped":
+                task_ = self.tasks.pop(event["node"], None)
+                if task_ is not None:
+                    self.progress.remove_task(task_)
+                line = self.done.line(event)
+                if line and (self.done.total < MANY or event.get("seconds", 0) >= _WORTH_A_LINE):
                     self.progress.console.print(line, markup=False)
             case "written":
                 self.files.append(event)
@@ -137,10 +164,6 @@ def _print_written(event: Event, stdout: TextIO) -> None:
         print(f"{event['output']}: {about}", file=stdout)
     else:
         print(event["path"] + (f" ({about})" if about else ""), file=stdout)
-
-
-def _finished(event: Event, done: int, total: int) -> str:
-    return f"[{done}/{total}] {event['node']} {_seconds(event['seconds'])}"
 
 
 def _steps(event: Event) -> str:
