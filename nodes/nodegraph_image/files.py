@@ -18,7 +18,7 @@ class Loaded(NamedTuple):
 
 @node(device="cpu")
 def load(path: Path) -> Loaded:
-    """Read a picture from a PNG, JPEG or WebP file.
+    """Read a picture from a PNG, JPEG, WebP or GIF file.
 
     The picture is turned upright as its EXIF data says. Sixteen bits a channel are kept, palettes
     and grey become RGB, and of an animation the first frame is read. The mask is the file's alpha

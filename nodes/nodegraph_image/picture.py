@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nodegraph import Codec, port
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 MAX_PIXELS = 2**26  # 8192 x 8192; in float32 that is 0.8 GB already
 
 Floats = npt.NDArray[np.float32]
@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class ImageCodec(Codec["Image"]):
-    """PNG, JPEG and WebP in, PNG out; stored without loss as float32."""
+    """PNG, JPEG, WebP and GIF in, PNG out; stored without loss as float32."""
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 

@@ -1,4 +1,4 @@
-"""Picture files to arrays: PNG, JPEG and WebP, whatever their depth, palette or orientation."""
+"""Picture files to arrays: PNG, JPEG, WebP and GIF, whatever their depth, palette or orientation."""
 
 import struct
 import warnings
@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL.GifImagePlugin import GifImageFile
 from PIL.Image import DecompressionBombError
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -99,8 +100,10 @@ def _opened(path: Path, data: bytes) -> ImageFile:
         return JpegImageFile(stream)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WebPImageFile(stream)
-    found = "the file is empty" if not data else "this is not a PNG, JPEG or WebP picture"
-    raise _Refused(f"{path}: {found}; convert it to one of PNG, JPEG, WebP")
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return GifImageFile(stream)
+    found = "the file is empty" if not data else "this is not a PNG, JPEG, WebP or GIF picture"
+    raise _Refused(f"{path}: {found}; convert it to one of these")
 
 
 def _refuse_bomb(path: Path, size: tuple[int, int]) -> None:

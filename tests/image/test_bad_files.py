@@ -56,11 +56,10 @@ def flipped(data: bytes, at: int) -> bytes:
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "the file is empty"),
-    "text": (lambda: b"not a picture", "not a PNG, JPEG or WebP picture"),
-    "gif": (lambda: encoded("GIF"), "not a PNG, JPEG or WebP picture"),
-    "bmp": (lambda: encoded("BMP"), "not a PNG, JPEG or WebP picture"),
-    "tiff": (lambda: encoded("TIFF"), "not a PNG, JPEG or WebP picture"),
-    "wave": (lambda: b"RIFF\x24\0\0\0WAVEfmt ", "not a PNG, JPEG or WebP picture"),
+    "text": (lambda: b"not a picture", "not a PNG, JPEG, WebP or GIF picture"),
+    "bmp": (lambda: encoded("BMP"), "not a PNG, JPEG, WebP or GIF picture"),
+    "tiff": (lambda: encoded("TIFF"), "not a PNG, JPEG, WebP or GIF picture"),
+    "wave": (lambda: b"RIFF\x24\0\0\0WAVEfmt ", "not a PNG, JPEG, WebP or GIF picture"),
     "png signature alone": (lambda: encoded("PNG")[:8], "damaged or incomplete"),
     "png cut in the header": (lambda: encoded("PNG")[:20], "damaged or incomplete"),
     "png cut in half": (lambda: encoded("PNG")[:3000], "damaged or incomplete"),

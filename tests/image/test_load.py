@@ -141,6 +141,17 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, colours: Array)
         np.testing.assert_allclose(loaded(path)[0] * 255, colours, atol=1e-4)
 
 
+def test_of_a_gif_the_first_frame_is_read_with_what_is_transparent(tmp_path: Path) -> None:
+    frames = [pillow.new("P", (3, 2), colour) for colour in (1, 2)]
+    for frame in frames:
+        frame.putpalette([0, 0, 0, 250, 40, 10, 10, 40, 250])
+        frame.putpixel((0, 0), 0)
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:], transparency=0)
+    pixels, alpha = loaded(tmp_path / "x.gif")
+    assert (pixels[1, 2] * 255).round().tolist() == [250, 40, 10]
+    assert alpha[0].tolist() == [0, 1, 1]
+
+
 def test_content_counts_and_not_the_name(tmp_path: Path, colours: Array) -> None:
     pillow.fromarray(colours).save(tmp_path / "x.jpg", format="PNG")
     np.testing.assert_allclose(loaded(tmp_path / "x.jpg")[0] * 255, colours, atol=1e-4)
