@@ -1,4 +1,4 @@
-"""Picture files to arrays: PNG, JPEG, WebP and GIF, whatever their depth, palette or orientation."""
+"""Picture files to arrays: PNG, JPEG, WebP, GIF, whatever their depth, palette or orientation."""
 
 import struct
 import warnings
