@@ -13,12 +13,17 @@ FLOWS = DOCS.parent / "workflows"
 
 @dataclass(frozen=True)
 class Entry:
-    """A flow, what to show of it, and what to say."""
+    """A flow, what to show of it, what to say, and what it starts from."""
 
     flow: str
     show: tuple[str, ...]
     about: str
+    before: tuple[str, ...] = ()
+    """Files of `workflows/assets`, shown first."""
 
+
+WIDTH = 256
+"""Pictures are shown this wide; sheets as they are."""
 
 ENTRIES = (
     Entry("text_to_image", ("image",), "Words alone."),
@@ -43,13 +48,15 @@ ENTRIES = (
     Entry(
         "image_to_image",
         ("image",),
-        "The picture `workflows/assets/scene.png` gets three quarters of the noise and another "
-        "prompt: places stay, colours and light change.",
+        "A picture gets three quarters of the noise and another prompt: places stay, colours and "
+        "light change.",
+        before=("scene.png",),
     ),
     Entry(
         "inpaint",
         ("image",),
         "Only where a mask is white the picture is painted anew; the rest stays as it was.",
+        before=("scene.png", "scene_mask.png"),
     ),
     Entry(
         "hires",
@@ -79,11 +86,16 @@ def page(entries: Sequence[Entry]) -> str:
         lines += ["", f"## {flow.title}", "", entry.about, ""]
         if prompt is not None and prompt.default is not None:
             lines += [f"> {prompt.default.value}", ""]
-        lines += [
-            f"![{entry.flow}: {name}](gallery/{entry.flow}_{name}.png)" for name in entry.show
-        ]
+        lines += [shown(f"../workflows/assets/{name}", "before") for name in entry.before]
+        lines += [shown(f"gallery/{entry.flow}_{name}.png", name) for name in entry.show]
         lines += ["", f"    nodegraph run workflows/{entry.flow}.json"]
     return "\n".join(lines) + "\n"
+
+
+def shown(path: str, name: str) -> str:
+    """Return a picture as HTML, which Markdown takes and which can say how wide."""
+    width = "" if name == "sheet" else f' width="{WIDTH}"'
+    return f'<img src="{path}" alt="{name}" title="{name}"{width}>'
 
 
 def main() -> None:
@@ -95,8 +107,8 @@ def main() -> None:
     for entry in ENTRIES:
         print(f"{entry.flow} ...", flush=True)
         out = DOCS.parent / "out" / entry.flow
-        nodegraph.run(FLOWS / f"{entry.flow}.json", out=out)
-        for name in entry.show:
+        made = nodegraph.run(FLOWS / f"{entry.flow}.json", out=out)
+        for name in made if entry.flow == "annotators" else entry.show:
             (place / f"{entry.flow}_{name}.png").write_bytes((out / f"{name}.png").read_bytes())
     (DOCS / "gallery.md").write_text(page(ENTRIES), encoding="utf-8")
 
