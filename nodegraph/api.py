@@ -8,13 +8,19 @@ from typing import Any
 
 from . import __version__, reading
 from .checking import Checked, check_workflow
+from .digests import Digests
 from .errors import Problem, WorkflowError
 from .journal import Journal, Listener
+from .keys import Keys
+from .manifest import cache_folder
 from .models import Models
+from .notes import with_notes
 from .outputs import Written, write_outputs
 from .packages import Packages
+from .plan import Plan
 from .record import make_record
-from .runner import Runner, Settings, with_notes
+from .runner import Runner, Settings
+from .store import Store, store_folder, store_limit
 from .values import near
 from .workflow import Literal, Workflow
 
@@ -74,17 +80,36 @@ class Session:
         checked = self.check(running=True)
         if checked.plan is None:
             raise WorkflowError(checked.problems)
+        digests = Digests(cache_folder() / "digests.json")
+        keys = Keys(self.packages, digests, settings.device, settings.dtype)
+        try:
+            return self._run(checked, checked.plan, settings, write, listeners, keys, digests)
+        finally:
+            digests.remember()
+            if settings.store:
+                settings.store.trim()
+
+    def _run(
+        self,
+        checked: Checked,
+        plan: Plan,
+        settings: Settings,
+        write: bool,
+        listeners: Sequence[Listener],
+        keys: Keys,
+        digests: Digests,
+    ) -> Outputs:
         if not write:
-            return Outputs(Runner(settings, listeners).run(checked.plan))
+            return Outputs(Runner(settings, listeners, keys).run(plan))
         told = {"device": settings.device, "dtype": settings.dtype}
         with _open_journal(settings.out) as journal:
             heard: list[Listener] = [journal, *listeners]
             head = {"flow": self.flow.name, "inputs": checked.inputs, **told}
             journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
-            record = make_record(self.flow, checked, self.packages, told)
-            runner = Runner(replace(settings, record=record), heard)
-            values = runner.run(checked.plan)
-            record = with_notes(record, runner.notes)
+            record = make_record(self.flow, checked, self.packages, told, digests)
+            runner = Runner(replace(settings, record=record), heard, keys)
+            values = runner.run(plan)
+            record = with_notes(record, runner.notes.said)
             written: list[Written] = []
 
             def tell(item: Written) -> None:
@@ -126,6 +151,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     on_event: Listener | None = None,
     cancelled: Callable[[], bool] | None = None,
+    store: bool = True,
     **values: Any,
 ) -> Outputs:
     """Run a flow and return its outputs as values: `run("flow.json", prompt="a cube").image`.
@@ -138,6 +164,7 @@ def run(
         settings: values of node inputs, by `node.port`.
         on_event: hears every event of the run.
         cancelled: asked between nodes and steps; the run ends with `Cancelled` when it says True.
+        store: take results from the store on disk, and put them there.
 
     Raises:
         WorkflowError: the flow or the values are wrong; nothing was run.
@@ -147,9 +174,15 @@ def run(
     session = Session(read, _given({**(inputs or {}), **values}), models=Models.searching(models))
     folder = Path(out) if out is not None else Path("out", read.name)
     listeners = [on_event] if on_event else []
-    return session.run(
-        Settings(folder, device, dtype, cancelled), write=out is not None, listeners=listeners
-    )
+    kept = default_store() if store else None
+    where = Settings(folder, device, dtype, cancelled, store=kept)
+    return session.run(where, write=out is not None, listeners=listeners)
+
+
+def default_store() -> Store | None:
+    """Return the user's store, or None where NODEGRAPH_STORE turns it off."""
+    folder = store_folder()
+    return None if folder is None else Store(folder, store_limit())
 
 
 def with_settings(flow: Workflow, settings: Mapping[str, Literal]) -> Workflow:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from .keys import FrameKeys
 from .plan import INPUTS, Plan, Source, Step
 
 
@@ -27,6 +28,8 @@ class Frame:
     key: tuple[int, ...] = ()
     """Its place among all frames: what stands first in the file goes first."""
     group: "Group | None" = None
+    keys: FrameKeys | None = None
+    """The keys of its steps, where results are stored."""
     values: dict[Source, Any] = field(default_factory=dict[Source, Any])
     uses: dict[Source, int] = field(default_factory=dict[Source, int])
     waits: list[int] = field(default_factory=list[int])
@@ -36,6 +39,10 @@ class Frame:
         self.uses = dict(self.plan.uses)
         self.waits = list(self.plan.waits)
         self.left = len(self.plan.steps)
+
+    def key_of(self, step: Step) -> str:
+        """Return the key of a step's result, or "" where it has none."""
+        return self.keys.steps[step.id] if self.keys else ""
 
     def name(self, step: Step) -> str:
         """Return the id of a step as events and messages say it: `prepare[3]/edges`."""
@@ -103,9 +110,10 @@ class Frame:
                 yield port, value
 
     def ancestors(self, step: Step) -> set[Step]:
-        """Return all steps of this plan that a step depends on."""
-        steps = {each.id: each for each in self.plan.steps}
-        pending = [step]
+        """Return all steps that a step depends on, those too that need not run again."""
+        whole = self.keys.plan if self.keys else self.plan
+        steps = {each.id: each for each in whole.steps}
+        pending = [steps[step.id]]
         found: set[Step] = set()
         while pending:
             before = {steps[s.step] for s in pending.pop().sources if s.step in steps}
@@ -126,9 +134,11 @@ class Group:
     opened: int = 0
     finished: int = 0
     results: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    keys: list[FrameKeys | None] = field(default_factory=list[FrameKeys | None])
 
     def __post_init__(self) -> None:
         self.results = [{} for _ in range(self.count)]
+        self.keys = [None] * self.count
 
     @property
     def step(self) -> Step:
@@ -140,13 +150,13 @@ class Group:
         """The group's id as events and messages say it."""
         return self.frame.name(self.step)
 
-    def open(self) -> Frame:
-        """Return the frame of the next item."""
+    def open(self, plan: Plan, keys: FrameKeys | None) -> Frame:
+        """Return the frame of the next item, whose plan is the body or what is left to do of it."""
         step, number = self.step, self.opened
         self.opened += 1
-        assert step.body is not None
+        self.keys[number] = keys
         prefix = f"{self.name}[{number + 1}]" if step.mapped else self.name
-        frame = Frame(step.body, prefix, (*self.frame.key, self.index, number), self)
+        frame = Frame(plan, prefix, (*self.frame.key, self.index, number), self, keys)
         given = {port: self._given(port, number) for port in step.spec.inputs}
         frame.keep(INPUTS, given)
         return frame
@@ -167,11 +177,15 @@ class Group:
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs: lists where it is mapped, without the items that were skipped."""
+        return self.joined(self.results)
+
+    def joined(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return by output what is there by item."""
         step = self.step
         assert step.body is not None
         if not step.mapped:
-            return self.results[0]
+            return results[0]
         return {
-            name: [each[name] for each in self.results if each[name] is not SKIPPED]
+            name: [each[name] for each in results if each[name] is not SKIPPED]
             for name in step.body.outputs
         }

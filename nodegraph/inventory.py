@@ -12,6 +12,7 @@ from .decorator import spec_of
 from .errors import reason
 from .manifest import FORMAT, stamp
 from .ports import ABILITIES, Port, port_named
+from .sources import digest_of, libraries
 from .spec import NodeSpec
 from .types import PortType
 
@@ -42,6 +43,8 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
         "package": name,
         "modules": used,
         "stamp": stamp(used),
+        "sources": digest_of(used),
+        "libraries": libraries(used),
         "nodes": {key: spec.to_json() for key, spec in specs.items()},
         "ports": _ports(loaded, specs),
     }

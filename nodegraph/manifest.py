@@ -19,7 +19,7 @@ from .errors import PackageError
 from .package import Package
 from .spec import NodeSpec
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 IMPORT_SECONDS: Final = 120
 _CHILD = (
     "import json, sys; request = json.loads(sys.stdin.read()); sys.path[:] = request['path'];"
@@ -103,10 +103,11 @@ def _build_all(
 
 def stamp(modules: Sequence[str]) -> dict[str, list[int]]:
     """Return size and modification time of every source file of some modules, by path."""
-    return {path: seal for module in modules for path, seal in _sources(module)}
+    return {path: seal for module in modules for path, seal in source_files(module)}
 
 
-def _sources(module: str) -> Iterator[tuple[str, list[int]]]:
+def source_files(module: str) -> Iterator[tuple[str, list[int]]]:
+    """Yield the paths of a module's source files, with size and modification time."""
     spec = find_spec(module.partition(".")[0])
     if spec is None:
         return

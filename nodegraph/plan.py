@@ -41,6 +41,8 @@ class Step:
     when: "Source | bool" = True
     body: "Plan | None" = None
     mapped: tuple[str, ...] = ()
+    stored: str = ""
+    """The key of its result, where that is restored instead of computed."""
 
     @property
     def sources(self) -> list[Source]:

@@ -16,8 +16,12 @@ from .context import Cancelled, Context
 from .errors import NodeError, PackageError, reason
 from .frame import SKIPPED, Frame, Group
 from .journal import Event, Listener
+from .keys import FrameKeys, Keys
+from .notes import Notes
 from .plan import Plan, Step
 from .ports import declared_port
+from .reuse import reuse, stored_ends
+from .store import Damaged, Store
 from .values import Misfit, conform
 
 _EVERY: Final = 0.05
@@ -41,6 +45,8 @@ class Settings:
     """What written pictures carry: how they came about."""
     threads: int = min(4, os.cpu_count() or 1)
     """Nodes on the CPU that run at once, beside the one on the device."""
+    store: Store | None = None
+    """Where results are kept for the next run."""
 
 
 class Runner:
@@ -50,14 +56,20 @@ class Runner:
     it run in threads beside them, unless there is nothing beside them.
     """
 
-    def __init__(self, settings: Settings, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(
+        self, settings: Settings, listeners: Sequence[Listener] = (), keys: Keys | None = None
+    ) -> None:
         self.settings = settings
         self.listeners = listeners
-        self.notes: dict[str, dict[str, Any]] = {}
-        """What nodes told of themselves, by node."""
+        self.keys = keys if settings.store else None
         self._lock = Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what was done, as before the first step."""
+        self.notes = Notes()
         self._stopped = False
-        self._functions: dict[Step, Callable[..., Any]] = {}
+        self._functions: dict[Any, Callable[..., Any]] = {}
         self._fresh: list[tuple[Frame, int]] = []
         self._device: list[Ready] = []
         self._cpu: list[Ready] = []
@@ -72,13 +84,23 @@ class Runner:
             PackageError: a package could not be imported.
             Cancelled: the run was cancelled.
         """
+        while True:
+            try:
+                return self._run(plan)
+            except Damaged as damage:  # the entry is dropped: without it there is more to run
+                self._tell("damaged", why=str(damage))
+                self._begin()
+
+    def _run(self, plan: Plan) -> dict[str, Any]:
         self._tell("loading", nodes=len(plan.steps))
+        keys = self.keys.of(plan) if self.keys else None
+        plan = self._left(plan, keys)
         for step in _every(plan):  # imported before anything runs
-            if step.body is None:
+            if step.body is None and not step.stored:
                 assert step.function is not None
-                self._functions[step] = step.function()
+                self._functions[step.function] = step.function()
         self._tell("planned", nodes=len(plan.steps))
-        whole = Frame(plan)
+        whole = Frame(plan, keys=keys)
         self._open(whole)
         pool = ThreadPoolExecutor(self.settings.threads, "nodegraph")
         try:
@@ -88,6 +110,11 @@ class Runner:
             pool.shutdown(wait=True, cancel_futures=True)
         outputs = {name: whole.values[source] for name, source in plan.outputs.items()}
         return {name: value for name, value in outputs.items() if value is not SKIPPED}
+
+    def _left(self, plan: Plan, keys: FrameKeys | None) -> Plan:
+        """Return what is left to do of a plan, where results are stored."""
+        store = self.settings.store
+        return reuse(plan, keys, store) if store and keys else plan
 
     # The order of things
 
@@ -196,7 +223,18 @@ class Runner:
         if not count:
             self._end(group)
         for _ in range(min(count, max(2, self.settings.threads))):
-            self._open(group.open())
+            self._open(self._item(group))
+
+    def _item(self, group: Group) -> Frame:
+        """Begin the next item of a group."""
+        step, keys = group.step, group.frame.keys
+        assert step.body is not None
+        if not keys or not self.keys:
+            return group.open(step.body, None)
+        if not step.mapped:
+            return group.open(step.body, keys.bodies[step.id])  # what is stored is out already
+        inner = self.keys.item(step, keys.given[step.id], group.opened)
+        return group.open(self._left(step.body, inner), inner)
 
     def _close(self, frame: Frame, group: Group) -> None:
         """Take over a finished item, and begin the next or end the group."""
@@ -204,13 +242,18 @@ class Runner:
         if group.step.mapped:
             self._tell("progress", node=group.name, done=group.finished, total=group.count)
         if group.opened < group.count:
-            self._open(group.open())
+            self._open(self._item(group))
         elif group.finished == group.count:
             self._end(group)
 
     def _end(self, group: Group) -> None:
         seconds = round(perf_counter() - group.began, 6)
         self._tell("finished", node=group.name, seconds=seconds, bytes=0, peak_mib=_peak())
+        store, step = self.settings.store, group.step
+        if store is not None and group.frame.key_of(step):
+            ends = zip(group.keys, group.results, strict=True)
+            parts = [stored_ends(keys, outputs, store) for keys, outputs in ends]
+            self._store(group.frame, step, group.joined(parts), seconds)
         self._finish(group.frame, group.index, group.outputs())
 
     # One call
@@ -231,6 +274,8 @@ class Runner:
         """Call a step's function and return its outputs; told when begun and when over."""
         name = frame.name(step)
         self._stop_if_cancelled(name)
+        if step.stored:
+            return self._restored(frame, step)
         self._tell("started", node=name, type=step.type)
         began = perf_counter()
         try:
@@ -243,14 +288,35 @@ class Runner:
             raise
         seconds = round(perf_counter() - began, 6)
         self._tell("finished", node=name, seconds=seconds, bytes=held, peak_mib=_peak())
+        if self.keys:
+            self._store(frame, step, outputs, seconds)
         return outputs
+
+    def _restored(self, frame: Frame, step: Step) -> dict[str, Any]:
+        """Give back a stored result, and what its node and those before it said."""
+        assert self.settings.store is not None
+        outputs, notes = self.settings.store.get(step.stored)
+        for name, said in self.notes.restore(frame, step, notes):
+            for about, value in said.items():
+                self._tell("note", node=name, about=about, value=value)
+        self._tell("cached", node=frame.name(step), type=step.type)
+        return outputs
+
+    def _store(self, frame: Frame, step: Step, outputs: dict[str, Any], seconds: float) -> None:
+        """Keep a result for the next run, if it took long enough and has a form on disk."""
+        store, key = self.settings.store, frame.key_of(step)
+        if store is None or not key or store.fault or seconds < store.least:
+            return
+        store.put(key, step.type, outputs, self.notes.kept(frame, step))
+        if store.fault:
+            self._tell("store_off", why=store.fault)
 
     def _call(self, frame: Frame, step: Step, arguments: dict[str, Any]) -> Any:
         context = self._context(frame, step) if step.spec.context else None
         if context is not None:
             arguments[step.spec.context] = context
         try:
-            return self._functions[step](**arguments)
+            return self._functions[step.function](**arguments)
         except (PackageError, KeyboardInterrupt, Cancelled):
             raise
         except BaseException as error:  # a node that calls `sys.exit` has failed like any other
@@ -259,8 +325,7 @@ class Runner:
         finally:
             if context is not None:
                 context.close()
-                if context.notes:
-                    self.notes[frame.name(step)] = context.notes
+                self.notes.add(frame.name(step), context.notes)
 
     def _kept(self, name: str, step: Step, result: Any) -> tuple[dict[str, Any], int]:
         """Return a step's results by port, and how many bytes are known of."""
@@ -281,7 +346,7 @@ class Runner:
 
     def _context(self, frame: Frame, step: Step) -> Context:
         last = [0.0]
-        name = frame.name(step)
+        name, record = frame.name(step), self.settings.record
 
         def report(done: int, total: int, message: str) -> None:
             now = perf_counter()
@@ -294,25 +359,11 @@ class Runner:
             device="cpu" if step.spec.device == "cpu" else self.settings.device,
             dtype=self.settings.dtype,
             out=self.settings.out,
-            record=self._record(frame, step),
+            record=record and self.notes.within(record, frame, step),
             report=report,
             tell=lambda about, value: self._tell("note", node=name, about=about, value=value),
             cancelled=self._is_cancelled,
         )
-
-    def _record(self, frame: Frame, step: Step) -> Mapping[str, Any] | None:
-        """Return the run's record with what was told by the nodes that a step depends on."""
-        record = self.settings.record
-        if record is None or not self.notes:
-            return record
-        places: set[str] = set()
-        while True:
-            places |= {frame.name(each) for each in frame.ancestors(step)}
-            if frame.group is None:
-                break
-            step, frame = frame.group.step, frame.group.frame
-        notes = {n: said for n, said in self.notes.items() if _within(n, places)}
-        return with_notes(record, notes)
 
     def _is_cancelled(self) -> bool:
         asked = self.settings.cancelled
@@ -328,16 +379,6 @@ class Runner:
             told: Event = {"event": event, "time": round(time(), 6), **data}
             for listener in self.listeners:
                 listener(told)
-
-
-def with_notes(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record with what nodes told, in the order of their names."""
-    return {**record, "notes": dict(sorted(notes.items()))} if notes else dict(record)
-
-
-def _within(name: str, places: set[str]) -> bool:
-    """Say whether a node is one of some, or in the body of one."""
-    return any(name[:end] in places for end in range(1, len(name) + 1) if name[end:][:1] in "[/")
 
 
 def _every(plan: Plan) -> Iterator[Step]:

@@ -73,6 +73,7 @@ _FLAGS: Final[dict[str, dict[str, Any]]] = {
         "default": "auto",
         "help": "what models compute in (default: auto, what suits the device)",
     },
+    "--no-store": {**_SWITCH, "help": "compute everything anew, and keep nothing for the next run"},
     "--json": {**_SWITCH, "help": "answer as JSON on stdout: the problems, a run's events"},
     "--quiet": {**_SWITCH, "help": "say nothing but errors"},
     "--traceback": {**_SWITCH, "help": "show where an error came from"},

@@ -6,6 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from nodegraph.api import default_store
 from nodegraph.diagram import diagram, mermaid
 from nodegraph.errors import PackageError, Problem, WorkflowError
 from nodegraph.models import expanded
@@ -30,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         parser().error("run: which workflow? give its file")
     work = session(arguments)
     folder = expanded(arguments.out) if arguments.out else Path("out", work.flow.name)
-    settings = Settings(folder, arguments.device, arguments.dtype, arguments.stopped)
+    store = None if arguments.no_store else default_store()
+    where = (folder, arguments.device, arguments.dtype, arguments.stopped)
+    settings = Settings(*where, store=store)
     show = display(arguments.json, arguments.quiet, sys.stdout)
     with show as hear, redirect_stdout(sys.stderr):  # what nodes print is no part of our answer
         work.run(settings, listeners=[hear])

@@ -18,6 +18,8 @@ MANY: Final = 200
 _WORTH_A_LINE: Final = 0.1
 """Seconds from which on a node within a group is told of."""
 
+_OVER: Final = {"finished": "", "cached": "from the store", "skipped": "skipped, {because}"}
+
 
 @contextmanager
 def display(in_json: bool, quiet: bool, stdout: TextIO) -> Generator[Listener, None, None]:
@@ -67,11 +69,10 @@ class Done:
         """Return a line, or "" for a node of a group that took no time."""
         name = event["node"]
         within = "/" in name or "[" in name
-        skipped = event["event"] == "skipped"
         self.done += not within
-        if within and (skipped or event["seconds"] < _WORTH_A_LINE):
+        if within and event.get("seconds", 0) < _WORTH_A_LINE:
             return ""
-        said = f"skipped, {event['because']}" if skipped else _seconds(event["seconds"])
+        said = _OVER[event["event"]].format(**event) or _seconds(event["seconds"])
         return f"{name} {said}" if within else f"[{self.done}/{self.total}] {name} {said}"
 
 
@@ -98,12 +99,14 @@ class PlainLines:
                 self.last[name] = now
                 left = _left(event, now - self.began[name])
                 print(f"{name}: {_steps(event)}{left}", file=sys.stderr, flush=True)
-            case "finished" | "skipped":
+            case "finished" | "skipped" | "cached":
                 self.began.pop(event["node"], None)
                 if line := self.done.line(event):
                     print(line, file=sys.stderr, flush=True)
             case "written":
                 _print_written(event, self.stdout)
+            case "store_off" | "damaged":
+                print(_warning(event), file=sys.stderr, flush=True)
             case _:
                 pass
 
@@ -130,7 +133,7 @@ class Bars:
             case "progress" if event["node"] in self.tasks:
                 done, total, task = event["done"], event["total"], self.tasks[event["node"]]
                 self.progress.update(task, completed=done, total=total, steps=_steps(event))
-            case "finished" | "skipped":
+            case "finished" | "skipped" | "cached":
                 task_ = self.tasks.pop(event["node"], None)
                 if task_ is not None:
                     self.progress.remove_task(task_)
@@ -139,6 +142,8 @@ class Bars:
                     self.progress.console.print(line, markup=False)
             case "written":
                 self.files.append(event)
+            case "store_off" | "damaged":
+                self.progress.console.print(_warning(event), markup=False)
             case _:
                 pass
 
@@ -164,6 +169,13 @@ def _print_written(event: Event, stdout: TextIO) -> None:
         print(f"{event['output']}: {about}", file=stdout)
     else:
         print(event["path"] + (f" ({about})" if about else ""), file=stdout)
+
+
+def _warning(event: Event) -> str:
+    why = one_line(event["why"])
+    if event["event"] == "damaged":
+        return f"nodegraph: a stored result was damaged and is computed again: {why}"
+    return f"nodegraph: nothing more is stored for the next run: {why}"
 
 
 def _steps(event: Event) -> str:

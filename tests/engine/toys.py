@@ -33,6 +33,14 @@ class ToyCodec(Codec["Toy"]):
         return [path, stem.with_name(stem.name + ".record.json")]
 
     @staticmethod
+    def dump(value: "Toy", folder: Path) -> None:
+        (folder / "toy.txt").write_text(value.name)
+
+    @staticmethod
+    def restore(folder: Path) -> "Toy":
+        return Toy((folder / "toy.txt").read_text())
+
+    @staticmethod
     def size(value: "Toy") -> int:
         return len(value.name)
 
@@ -315,3 +323,27 @@ def remark(toy: Toy, context: Context, *, said: str = "hm") -> Toy:
 def recorded(toy: Toy, context: Context, *, name: str = "record") -> None:
     """Write the run's record as it is now."""
     (context.out / f"{name}.json").write_text(json.dumps(context.record))
+
+
+@node(cache=False)
+def tick() -> int:
+    """Give another number each time."""
+    return time.monotonic_ns() % 1000
+
+
+@node
+def model_name(model: Annotated[Model, Family("F")], *, prefix: str = "") -> str:
+    """Say what a model is called."""
+    return prefix + model.file
+
+
+@node
+def say(*, words: str) -> str:
+    """Give words back."""
+    return words
+
+
+@node
+def first(toys: list[Toy]) -> Toy:
+    """Take the first of several toys."""
+    return toys[0]

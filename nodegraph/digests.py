@@ -1,0 +1,67 @@
+"""Digests of files and folders, remembered by path, size, time of change and inode."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .jsontext import is_table
+from .writing import write_whole
+
+
+class Digests:
+    """SHA-256 of contents; what has not been touched since is not read again."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._known = _remembered(place)
+        self._before = len(self._known)
+
+    def of(self, path: Path) -> str:
+        """Return the digest of a file, or of all names and contents below a folder.
+
+        Raises:
+            OSError: it is gone, or cannot be read.
+        """
+        if not path.is_dir():
+            return self._file(path)
+        whole = hashlib.sha256()
+        for file in _below(path):
+            whole.update(f"{file.relative_to(path).as_posix()}\0{self._file(file)}\n".encode())
+        return whole.hexdigest()
+
+    def remember(self) -> None:
+        """Keep what was learnt; a cache that cannot be written is only slower."""
+        if len(self._known) == self._before:
+            return
+        try:
+            self._place.parent.mkdir(parents=True, exist_ok=True)
+            known = {**_remembered(self._place), **self._known}  # of other processes, too
+            write_whole(self._place, json.dumps(known).encode())
+        except OSError:
+            return
+        self._before = len(self._known)
+
+    def _file(self, path: Path) -> str:
+        status = path.stat()
+        key = f"{path}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+        if key not in self._known:
+            with path.open("rb") as file:
+                self._known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._known[key]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, in the order of their names."""
+    for place, below, files in os.walk(folder):
+        below.sort()
+        yield from (Path(place, name) for name in sorted(files))
+
+
+def _remembered(place: Path) -> dict[str, str]:
+    try:
+        data = json.loads(place.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {str(k): str(v) for k, v in data.items()} if is_table(data) else {}

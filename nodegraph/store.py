@@ -1,0 +1,319 @@
+"""Results on disk, by their keys: whole or not there, checked when read, the oldest leave first."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from .errors import NodegraphError, reason
+from .jsontext import is_list, is_table
+from .manifest import cache_folder
+from .ports import declared_port, port_named
+
+FORMAT: Final = "1"
+GIB: Final = 2**30
+_STALE: Final = 3600.0
+"""Seconds after which a folder that was never finished is somebody's who is gone."""
+
+
+class Unstorable(Exception):
+    """A value of a type that has no form on disk."""
+
+
+class Damaged(Exception):
+    """An entry is not what was written, or is gone; it has been dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """In the place of a value, where it is stored already."""
+
+    key: str
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What `list` tells of an entry."""
+
+    key: str
+    type: str
+    bytes: int
+    used: float
+    """Seconds since the epoch."""
+
+
+def store_folder() -> Path | None:
+    """Return where results are stored: in the user's cache, or what NODEGRAPH_STORE says.
+
+    Returns:
+        None where that is `off`.
+    """
+    said = os.environ.get("NODEGRAPH_STORE", "")
+    if said.lower() in ("off", "0", "no"):
+        return None
+    return Path(said).absolute() if said else cache_folder() / "store"
+
+
+def store_limit() -> int:
+    """Return the bytes that may be stored: NODEGRAPH_STORE_LIMIT in GiB, or 10 GiB.
+
+    Raises:
+        NodegraphError: that is no number above 0.
+    """
+    said = os.environ.get("NODEGRAPH_STORE_LIMIT") or "10"
+    try:
+        limit = float(said)
+        if not 0 < limit < math.inf:
+            raise ValueError
+    except ValueError:
+        message = f"NODEGRAPH_STORE_LIMIT: {said!r} is no size; give gibibytes, such as 20"
+        raise NodegraphError(message) from None
+    return int(limit * GIB)
+
+
+@dataclass(slots=True)
+class Store:
+    """A folder with one folder for each result.
+
+    Any number of processes may use it at once: an entry is written beside its place and moved
+    there in one step, and never changed. Damage, of one bit too, is seen when an entry is read.
+    """
+
+    folder: Path
+    limit: int = 10 * GIB
+    """Bytes; more are held for as long as a run lasts."""
+    least: float = 0.001
+    """Seconds that computing has to take: to store what was quicker would not be worth it."""
+    fault: str = ""
+    """Why nothing is stored any more in this process, such as a full disk."""
+    _written: int = 0
+
+    def has(self, key: str) -> bool:
+        """Say whether there is an entry."""
+        return key != "" and os.path.exists(f"{self._place(key)}/entry.json")  # noqa: PTH110 (a hot path)
+
+    def put(
+        self, key: str, type_: str, outputs: Mapping[str, Any], notes: Sequence[Any] = ()
+    ) -> bool:
+        """Store the outputs of a node; False when one has no form on disk, or the store is off."""
+        if self.fault or self.has(key):
+            return not self.fault
+        try:
+            return self._put(key, type_, outputs, notes)
+        except Unstorable:
+            return False
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+            return False
+        except Exception:  # noqa: BLE001 (a stranger's codec: its value is only not stored)
+            return False
+
+    def _put(self, key: str, type_: str, outputs: Mapping[str, Any], notes: Sequence[Any]) -> bool:
+        place = self._place(key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(mkdtemp(dir=self._made("writing")))
+        try:
+            writer = _Writer(scratch)
+            values = {port: writer.form(value) for port, value in outputs.items()}
+            files = {p.relative_to(scratch).as_posix(): _seal(p) for p in _files(scratch)}
+            data = {"key": key, "type": type_, "outputs": values, "files": files}
+            text = json.dumps({**data, "notes": list(notes)})
+            (scratch / "entry.json").write_text(f"{_sum(text)}\n{text}", encoding="utf-8")
+            if place.exists() and not self.has(key):
+                self.drop(key)  # what is left of one that was damaged
+            with suppress(FileExistsError):  # another process was quicker
+                _move(scratch, place)
+            self._written += len(text) + sum(size for size, _ in files.values())
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return True
+
+    def get(self, key: str) -> tuple[dict[str, Any], list[Any]]:
+        """Return outputs by port, and notes.
+
+        Raises:
+            Damaged: the entry is gone or not what was written; it is dropped.
+        """
+        place = self._place(key)
+        try:
+            data = _read(place, key)
+            with suppress(OSError):  # somebody else's store may be used, too
+                os.utime(place)
+            outputs = {port: self._value(form, place) for port, form in data["outputs"].items()}
+        except Exception as error:  # a codec is a stranger's, and reads what may be anything
+            self.drop(key)
+            raise Damaged(reason(error)) from error
+        return outputs, data["notes"]
+
+    def _value(self, form: Any, place: Path) -> Any:
+        kind, held = form
+        if kind == "json":
+            return held
+        if kind == "list":
+            return [self._value(each, place) for each in held]
+        if kind == "ref":
+            return self.get(held[0])[0][held[1]]
+        return port_named(held[0]).codec.restore(place / held[1])
+
+    def verify(self, key: str) -> str:
+        """Return what is wrong with an entry, or ""."""
+        try:
+            _read(self._place(key), key)
+        except Exception as error:  # noqa: BLE001 (it may be anything)
+            return reason(error)
+        return ""
+
+    def drop(self, key: str) -> None:
+        """Remove an entry; whoever reads it at this moment finds it gone, not half of it."""
+        with suppress(OSError):
+            away = Path(mkdtemp(dir=self._made("writing")))
+            _move(self._place(key), away)
+            shutil.rmtree(away, ignore_errors=True)
+
+    def entries(self) -> list[Entry]:
+        """Return all entries, the one that was not used for the longest time first."""
+        found = [_entry(place) for place in self._places()]
+        return sorted((e for e in found if e is not None), key=lambda entry: entry.used)
+
+    def clear(self) -> int:
+        """Remove everything, and return how many entries there were."""
+        keys = [place.name for place in self._places()]
+        for key in keys:
+            self.drop(key)
+        for folder in ("writing", "partial"):
+            shutil.rmtree(self.folder / folder, ignore_errors=True)
+        return len(keys)
+
+    def trim(self) -> None:
+        """Remove what was not used for the longest time, until the limit holds; once at a time."""
+        if not self._written:
+            return
+        self._written = 0
+        from filelock import FileLock, Timeout
+
+        with suppress(OSError, Timeout), FileLock(self.folder / "lock", timeout=0):
+            self._sweep()
+            entries = self.entries()
+            held = sum(entry.bytes for entry in entries)
+            for entry in entries:
+                if held <= self.limit:
+                    break
+                self.drop(entry.key)
+                held -= entry.bytes
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed have left."""
+        before = time.time() - _STALE
+        for place in (self.folder / "writing").iterdir():
+            if place.stat().st_mtime < before:
+                shutil.rmtree(place, ignore_errors=True)
+
+    def _places(self) -> Iterator[Path]:
+        with suppress(OSError):
+            for shard in sorted(self.folder.glob("[0-9a-f][0-9a-f]")):
+                yield from shard.iterdir()
+
+    def _place(self, key: str) -> Path:
+        return self.folder / key[:2] / key
+
+    def _made(self, name: str) -> Path:
+        path = self.folder / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+class _Writer:
+    """Turns values into JSON, and those of port types into folders beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+
+    def form(self, value: Any) -> Any:
+        """Return a value's form.
+
+        Raises:
+            Unstorable: it has none.
+        """
+        if isinstance(value, Ref):
+            return ["ref", [value.key, value.port]]
+        declared = declared_port(value)
+        if declared is not None:
+            if not (declared.codec.can("dump") and declared.codec.can("restore")):
+                raise Unstorable(declared.name)
+            self._count += 1
+            name = str(self._count)
+            (self._folder / name).mkdir()
+            declared.codec.dump(value, self._folder / name)
+            return ["port", [declared.id, name]]
+        if is_list(value):
+            return ["list", [self.form(item) for item in value]]
+        if _is_plain(value):
+            return ["json", value]
+        raise Unstorable(type(value).__name__)
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether JSON gives back exactly this: no tuples, no keys but text."""
+    if is_table(value):
+        return all(type(k) is str and _is_plain(v) for k, v in value.items())
+    if is_list(value):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (str, int, float, bool)
+
+
+def _read(place: Path, key: str) -> dict[str, Any]:
+    """Read an entry's text and compare its files with their digests."""
+    said, _, text = (place / "entry.json").read_text(encoding="utf-8").partition("\n")
+    if said != _sum(text):
+        raise ValueError("entry.json: not what was written")
+    data = json.loads(text)
+    if not is_table(data) or data["key"] != key:
+        raise ValueError("entry.json: of another entry")
+    for name, seal in data["files"].items():
+        if _seal(place / name) != seal:
+            raise ValueError(f"{name}: not what was written")
+    return data
+
+
+def _entry(place: Path) -> Entry | None:
+    try:
+        size = sum(path.stat().st_size for path in _files(place))
+        text = (place / "entry.json").read_text(encoding="utf-8").partition("\n")[2]
+        return Entry(place.name, str(json.loads(text)["type"]), size, place.stat().st_mtime)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Entry(place.name, "damaged", 0, 0.0) if place.exists() else None
+
+
+def _seal(path: Path) -> list[Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return [file.tell(), digest]
+
+
+def _sum(text: str) -> str:
+    return f"nodegraph store {FORMAT} {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, _, files in os.walk(folder):
+        yield from (Path(place, name) for name in files)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename a folder; onto an empty one, or where none is."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if target.exists():
+            raise FileExistsError(target) from error
+        raise
