@@ -22,6 +22,7 @@ from .record import make_record
 from .runner import Runner, Settings
 from .store import Store, store_folder, store_limit
 from .values import near
+from .why import MOST, remember
 from .workflow import Literal, Workflow
 
 Flow = str | Path | Mapping[str, Any] | Workflow
@@ -81,33 +82,37 @@ class Session:
         if checked.plan is None:
             raise WorkflowError(checked.problems)
         digests = Digests(cache_folder() / "digests.json")
-        keys = Keys(self.packages, digests, settings.device, settings.dtype)
+        runner = Runner(settings, listeners, self.keys(checked.plan, settings, digests))
         try:
-            return self._run(checked, checked.plan, settings, write, listeners, keys, digests)
+            if not write:
+                return Outputs(runner.run(checked.plan))
+            return self._written(checked, checked.plan, runner, digests)
         finally:
             digests.remember()
             if settings.store:
-                settings.store.trim()
+                self._keep(settings.store, runner)
 
-    def _run(
-        self,
-        checked: Checked,
-        plan: Plan,
-        settings: Settings,
-        write: bool,
-        listeners: Sequence[Listener],
-        keys: Keys,
-        digests: Digests,
-    ) -> Outputs:
-        if not write:
-            return Outputs(Runner(settings, listeners, keys).run(plan))
+    def keys(self, plan: Plan, settings: Settings, digests: Digests) -> Keys:
+        """Return what makes the keys of this flow's results."""
+        parts = self.flow.file is not None and len(plan.steps) <= MOST
+        return Keys(self.packages, digests, settings.device, settings.dtype, parts=parts)
+
+    def _keep(self, store: Store, runner: Runner) -> None:
+        store.trim()
+        if self.flow.file is not None and runner.known is not None and runner.known.parts:
+            remember(store.folder, self.flow.file, runner.known)
+
+    def _written(self, checked: Checked, plan: Plan, runner: Runner, digests: Digests) -> Outputs:
+        """Run, and write outputs and journal."""
+        settings = runner.settings
         told = {"device": settings.device, "dtype": settings.dtype}
         with _open_journal(settings.out) as journal:
-            heard: list[Listener] = [journal, *listeners]
+            heard: list[Listener] = [journal, *runner.listeners]
+            runner.listeners = heard
             head = {"flow": self.flow.name, "inputs": checked.inputs, **told}
             journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
             record = make_record(self.flow, checked, self.packages, told, digests)
-            runner = Runner(replace(settings, record=record), heard, keys)
+            runner.settings = replace(settings, record=record)
             values = runner.run(plan)
             record = with_notes(record, runner.notes.said)
             written: list[Written] = []

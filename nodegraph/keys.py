@@ -114,6 +114,8 @@ class Keys:
         made = [when, inner.ends, names, {port: inputs.get(port) for port in step.mapped}]
         volatile = any(map(_volatile, (*inner.ends.values(), *inputs.values(), when)))
         key = "" if volatile or step.spec.sink else _digest(["each", *made])
+        if self._parts:
+            found.parts[step.id] = {"type": "map", "inputs": inputs, "when": when}
         found.steps[step.id] = key
         return key, {}
 
@@ -130,10 +132,8 @@ class Keys:
         side = self._side(step)
         where = self._where if spec.context and spec.device != "cpu" else []
         if self._parts:
-            found.parts[step.id] = {
-                "type": f"{step.type}@{spec.version}", "inputs": dict(inputs), "when": when,
-                "where": where, **side,
-            }  # fmt: skip
+            made = {"type": f"{step.type}@{spec.version}", "inputs": inputs, "when": when}
+            found.parts[step.id] = {**made, "where": where, **side}
         return _digest([step.type, spec.version, side["digest"], inputs, when, where])
 
     def _side(self, step: Step) -> dict[str, Any]:

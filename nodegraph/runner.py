@@ -70,6 +70,8 @@ class Runner:
         self.notes = Notes()
         self._stopped = False
         self._functions: dict[Any, Callable[..., Any]] = {}
+        self.known: FrameKeys | None = None
+        """The keys of the flow's results."""
         self._fresh: list[tuple[Frame, int]] = []
         self._device: list[Ready] = []
         self._cpu: list[Ready] = []
@@ -93,7 +95,7 @@ class Runner:
 
     def _run(self, plan: Plan) -> dict[str, Any]:
         self._tell("loading", nodes=len(plan.steps))
-        keys = self.keys.of(plan) if self.keys else None
+        self.known = keys = self.keys.of(plan) if self.keys else None
         plan = self._left(plan, keys)
         for step in _every(plan):  # imported before anything runs
             if step.body is None and not step.stored:

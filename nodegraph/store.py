@@ -176,8 +176,10 @@ class Store:
         """Remove an entry; whoever reads it at this moment finds it gone, not half of it."""
         with suppress(OSError):
             away = Path(mkdtemp(dir=self._made("writing")))
-            _move(self._place(key), away)
-            shutil.rmtree(away, ignore_errors=True)
+            try:
+                _move(self._place(key), away)
+            finally:
+                shutil.rmtree(away, ignore_errors=True)
 
     def entries(self) -> list[Entry]:
         """Return all entries, the one that was not used for the longest time first."""

@@ -17,6 +17,7 @@ Run ControlNet pipelines from a JSON file.
   nodegraph nodes                                    every installed node
   nodegraph nodes image.canny                        one node's page
   nodegraph graph workflows/canny.json --out a.svg   the flow as a drawing
+  nodegraph why workflows/canny.json sample          why a node runs again
 """
 _CODES = "exit codes: 0 good, 1 a run failed, 2 the workflow or usage is wrong, 130 interrupted"
 RUN = """\
@@ -34,6 +35,24 @@ Draw a workflow: its inputs, nodes and outputs, with the types that links carry.
 
   nodegraph graph flow.json                 a Mermaid diagram
   nodegraph graph flow.json --out flow.svg  a drawing; also .png
+"""
+CACHE = """\
+Results are stored in the user's cache, or where NODEGRAPH_STORE says ("off" for nowhere), up to
+NODEGRAPH_STORE_LIMIT GiB (10); what was not used for the longest time leaves first.
+
+  nodegraph cache          how much there is
+  nodegraph cache list     each result: last use, bytes, type of the node, key
+  nodegraph cache verify   read all of them, and remove what is not as it was written
+  nodegraph cache clear    remove all of them
+"""
+ACTIONS: Final = ("size", "list", "verify", "clear")
+WHY = """\
+Say whether a node's result is taken from the store, and if not, what is new since the last run of
+this flow: an input, a file's contents, the source of a package, the version of a library.
+
+  nodegraph why flow.json              a line for each node
+  nodegraph why flow.json sample       back to where the change comes from
+  nodegraph why flow.json sample --seed 8
 """
 
 
@@ -113,7 +132,8 @@ def parser() -> Parser:
     def add(name: str, about: str, *flags: str, **settings: Any) -> Parser:
         settings.setdefault("description", about)
         command: Parser = commands.add_parser(name, help=about, **settings)
-        command.set_defaults(command=_later(name))
+        module = "stored" if name in ("cache", "why") else "commands"
+        command.set_defaults(command=_later(name, module))
         add_flags(command, *flags, "--traceback")
         return command
 
@@ -122,17 +142,22 @@ def parser() -> Parser:
     add_run_flags(run)
     about = "say everything that is wrong with a workflow"
     check = add("check", about, "--set", "--input", "--models", "--json")
-    for command in (run, check):
-        command.set_defaults(takes_inputs=True)
     nodes = add("nodes", "list installed nodes, or show a node's page", "--json")
     nodes.add_argument("type", metavar="TYPE", nargs="?", help="'image', or 'image.canny'")
     schema = add("schema", "print the JSON Schema of workflow files")
     schema.add_argument("packages", metavar="PACKAGE", nargs="*", help="default: all installed")
+    cache = add("cache", "say what is stored for the next run", "--json", description=CACHE)
+    cache.add_argument("action", metavar="ACTION", nargs="?", choices=ACTIONS, default="size")
+    about = "say why a node's result is not taken from the store"
+    why = add("why", about, "--set", "--input", "--models", "--device", "--dtype", description=WHY)
     graph = add("graph", "draw a workflow: Mermaid on stdout, or a picture", description=GRAPH)
     about = "write a drawing instead: .svg, .png or .mmd"
     graph.add_argument("--out", metavar="FILE", help=about)
-    for command in (check, graph):
+    for command in (check, graph, why):
         command.add_argument("flow", metavar="FLOW", help="the workflow file")
+    why.add_argument("node", metavar="NODE", nargs="?", help="default: all, one line each")
+    for command in (run, check, why):
+        command.set_defaults(takes_inputs=True)
     return top
 
 
@@ -149,11 +174,11 @@ def add_flags(command: argparse.ArgumentParser, *flags: str) -> None:
         command.add_argument(flag, **_FLAGS[flag])
 
 
-def _later(name: str) -> Callable[[argparse.Namespace], int]:
+def _later(name: str, module: str) -> Callable[[argparse.Namespace], int]:
     """Import the commands only when one is called: `--help` has to be quick."""
 
     def call(arguments: argparse.Namespace) -> int:
-        commands = import_module(f"{__package__}.commands")
+        commands = import_module(f"{__package__}.{module}")
         command: Callable[[argparse.Namespace], int] = getattr(commands, name)
         return command(arguments)
 

@@ -1,0 +1,246 @@
+"""What changes a key, and what a change is called."""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodegraph.api import Session, default_store
+from nodegraph.cli import main
+from nodegraph.digests import Digests
+from nodegraph.reading import from_data
+from nodegraph.runner import Settings
+from nodegraph.store import Store
+from tests.engine import flows
+from tests.engine.conftest import write_metadata
+from tests.engine.stored import Run, chain
+
+Put = Callable[[str, dict[str, str]], Path]
+
+
+@pytest.fixture
+def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Put a package of several modules on the path, as if it were installed."""
+    monkeypatch.setenv("NODEGRAPH_CACHE", str(tmp_path / "cache"))
+
+    def write(name: str, modules: dict[str, str]) -> Path:
+        site = tmp_path / f"dist-{name}"
+        write_metadata(site, site.name, f"[nodegraph.nodes]\n{name} = {name}_pack\n")
+        for module, source in modules.items():
+            path = site / f"{name}_pack" / module
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        monkeypatch.syspath_prepend(str(site))
+        return site / f"{name}_pack"
+
+    return write
+
+
+NODE = "from nodegraph import node\n{more}\n@node\ndef one() -> int:\n    'One.'\n    return 1\n"
+
+
+def key_of(type_: str) -> str:
+    """The key of a node without inputs."""
+    work = Session(from_data(flows.flow({"a": {"type": type_}}, {"a": "a"})))
+    plan = work.check().plan
+    assert plan is not None
+    return work.keys(plan, Settings(Path("out")), Digests(Path("none"))).of(plan).steps["a"]
+
+
+def test_a_helper_deep_in_a_package_counts_and_another_package_does_not(put: Put) -> None:
+    mine = put("mine", {"__init__.py": NODE.format(more=""), "deep/within/helper.py": "x = 1\n"})
+    other = put("other", {"__init__.py": NODE.format(more="")})
+    before = key_of("mine.one"), key_of("other.one")
+    (mine / "deep/within/helper.py").write_text("x = 2\n")
+    assert key_of("mine.one") != before[0]
+    (mine / "deep/within/helper.py").write_text("x = 1\n")
+    assert key_of("mine.one") == before[0]
+    (other / "__init__.py").write_text(NODE.format(more="# a comment"))
+    assert key_of("mine.one") == before[0]
+    assert key_of("other.one") != before[1]
+
+
+def test_a_package_that_another_one_imports_counts_for_it(put: Put) -> None:
+    below = put("below", {"__init__.py": NODE.format(more="")})
+    put("above", {"__init__.py": NODE.format(more="import below_pack")})
+    before = key_of("above.one")
+    (below / "__init__.py").write_text(NODE.format(more="y = 1"))
+    assert key_of("above.one") != before
+
+
+def test_the_version_of_a_library_counts_where_it_is_imported(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "def _():\n    import somelib\n"
+    put("user", {"__init__.py": NODE.format(more=""), "late.py": source})
+    put("plain", {"__init__.py": NODE.format(more="")})
+    keys: list[tuple[str, str]] = []
+    for version in ("1.0", "2.0"):
+        site = tmp_path / f"lib-{version}"
+        write_metadata(site, "somelib", "", version)
+        (site / "somelib.py").write_text("")
+        (site / f"somelib-{version}.dist-info" / "RECORD").write_text("somelib.py,,\n")
+        monkeypatch.syspath_prepend(str(site))
+        from nodegraph import environment
+
+        environment._version.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        keys.append((key_of("user.one"), key_of("plain.one")))
+    assert keys[0][0] != keys[1][0]
+    assert keys[0][1] == keys[1][1]
+
+
+# `why`
+
+
+def answers(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    """Lines of a command's answer."""
+    assert main(list(words)) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def flow_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A flow that was run once, with a store of its own."""
+    monkeypatch.setenv("NODEGRAPH_STORE", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "flow.json"
+    work = chain(colour=flows.ref("inputs.c"))
+    work["inputs"] = {"c": {"type": "string", "default": "red"}}
+    path.write_text(json.dumps(work))
+    store = default_store()
+    assert store is not None
+    store.least = 0
+    Run(path, store)
+    return path
+
+
+def test_why_names_the_input_that_is_new_and_its_node(
+    flow_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answers(capsys, "why", "flow.json", "said") == ["said: stored"]
+    assert answers(capsys, "why", "flow.json", "said", "--c", "blue") == [
+        "said: not stored",
+        "coat: input 'colour' was not given, is 'blue'",
+    ]
+    assert answers(capsys, "why", "flow.json")[:2] == ["bear: stored", "coat: stored"]
+
+
+def test_why_says_that_a_node_is_linked_to_another(
+    flow_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = json.loads(flow_file.read_text())
+    work["nodes"]["hat"]["inputs"]["toy"] = flows.ref("bear")
+    flow_file.write_text(json.dumps(work))
+    assert answers(capsys, "why", "flow.json", "hat") == [
+        "hat: not stored",
+        "hat: input 'toy' comes from 'bear' now",
+    ]
+
+
+def test_why_knows_what_is_never_stored(
+    flow_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = {"now": flows.toy("tick"), "more": flows.toy("add", a=flows.ref("now"))}
+    flow_file.write_text(json.dumps(flows.flow(nodes, {"more": "more"})))
+    assert answers(capsys, "why", "flow.json") == [
+        "now: never stored: it runs each time",
+        "more: never stored, since it depends on now",
+    ]
+
+
+def test_why_refuses_a_node_that_is_not_there(
+    flow_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", "flow.json", "haat"]) == 2
+    said = capsys.readouterr().err
+    assert said == "nodegraph: haat: no such node, or no output needs it; did you mean 'hat'?\n"
+
+
+# `cache`
+
+
+def test_cache_says_lists_checks_and_clears(
+    flow_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "4 results, " in answers(capsys, "cache")[0]
+    assert len(answers(capsys, "cache", "list")) == 4
+    assert answers(capsys, "cache", "verify") == [
+        "4 results are as they were written, 0 were damaged"
+    ]
+    next(Path("store").glob("??/*/entry.json")).write_text("?")
+    assert main(["cache", "verify"]) == 1
+    assert "1 were damaged" in capsys.readouterr().out
+    assert answers(capsys, "cache", "clear")[0].startswith("3 results removed")
+    assert "0 results" in answers(capsys, "cache")[0]
+
+
+def test_a_store_that_is_off_or_of_no_size_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache"]) == 1
+    assert "turned off by NODEGRAPH_STORE" in capsys.readouterr().err
+    monkeypatch.setenv("NODEGRAPH_STORE", "x")
+    for limit in ("much", "-1", "nan", "inf", "0"):
+        monkeypatch.setenv("NODEGRAPH_STORE_LIMIT", limit)
+        assert main(["cache"]) == 1
+        assert f"{limit!r} is no size" in capsys.readouterr().err
+
+
+# Several processes at once
+
+WORKER = """
+import random, sys
+from pathlib import Path
+from nodegraph.store import Damaged, Store
+seed, folder = int(sys.argv[1]), Path(sys.argv[2])
+store, dice, found = Store(folder, limit=20_000, least=0), random.Random(seed), 0
+for _ in range(150):
+    number = dice.randrange(40)
+    key = f"{number:02x}" * 32
+    try:
+        outputs, _ = store.get(key)
+        assert outputs == {"output": [number] * 300}, outputs
+        found += 1
+    except Damaged as damage:
+        assert "FileNotFoundError" in str(damage), damage
+        store.put(key, "toys.toy", {"output": [number] * 300})
+        assert not store.fault, store.fault
+    if dice.random() < 0.1:
+        store.trim()
+print(found)
+"""
+
+
+def test_processes_that_read_write_and_trim_at_once_see_whole_entries(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", WORKER]
+    workers = [
+        subprocess.Popen([*words, str(seed), str(tmp_path)], stdout=-1, stderr=-1)
+        for seed in range(4)
+    ]
+    for worker in workers:
+        out, err = worker.communicate()
+        assert worker.returncode == 0, err.decode()
+        assert int(out) > 0
+    store = Store(tmp_path)
+    assert all(store.verify(entry.key) == "" for entry in store.entries())
+    assert list((tmp_path / "writing").iterdir()) == []
+
+
+def test_random_text_in_the_place_of_an_entry_is_damage(tmp_path: Path) -> None:
+    store, dice = Store(tmp_path, least=0), random.Random(1)
+    key = "ef" * 32
+    place = tmp_path / "ef" / key / "entry.json"
+    place.parent.mkdir(parents=True)
+    for text in ("", "[]", "{}", "\n[]", "[" * 10_000, "null", "\0" * 100):
+        place.write_text(text)
+        assert store.verify(key)
+    for _ in range(200):
+        place.write_bytes(dice.randbytes(dice.randrange(300)))
+        assert store.verify(key)
+    entry: Any = store.entries()[0]
+    assert entry.type == "damaged"
