@@ -125,7 +125,7 @@ class Session:
                         {"event": "written", "output": item.name, "path": path, "about": item.about}
                     )
 
-            write_outputs(values, settings.out, record, tell)
+            write_outputs(values, settings.out, record, runner.claims, tell)
             return Outputs(values, written)
 
 

@@ -31,6 +31,8 @@ class Context:
         report: Report | None = None,
         tell: Tell | None = None,
         cancelled: Callable[[], bool] | None = None,
+        items: tuple[int, ...] = (),
+        claim: Callable[[str], None] | None = None,
     ) -> None:
         self.device = device
         self.dtype = dtype
@@ -39,6 +41,9 @@ class Context:
         self._out = out or Path("out")
         self.notes: dict[str, Any] = {}
         """What the node told of itself with `note`."""
+        self.items = items
+        """Where the node, or a flow around it, is mapped: the number of this item, from 1."""
+        self._claim = claim
         self._report = report
         self._tell = tell
         self._cancelled = cancelled
@@ -57,6 +62,15 @@ class Context:
             self._scratch = Path(tempfile.mkdtemp(prefix="nodegraph-"))
             self._discard = weakref.finalize(self, shutil.rmtree, self._scratch, True)
         return self._scratch
+
+    def claim(self, name: str) -> None:
+        """Take a file name in the folder `out` for this node: each is written once in a run.
+
+        Raises:
+            ValueError: another node has written it.
+        """
+        if self._claim is not None:
+            self._claim(name)
 
     def close(self) -> None:
         """Delete the scratch folder, if there is one."""

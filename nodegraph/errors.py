@@ -26,6 +26,14 @@ def reason(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {said}".rstrip(": "))
 
 
+def in_words(error: BaseException) -> str:
+    """Say what an exception is about; of one that is raised to tell the user only its words."""
+    words = reason(error)
+    if isinstance(error, ValueError):  # users know no classes
+        words = words.partition(": ")[2] or "no reason given"
+    return words
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a workflow: a stable code, a JSON pointer, a sentence."""

@@ -50,6 +50,14 @@ class Frame:
             return step.id
         return f"{self.prefix}/{step.id}" if step.id else self.prefix
 
+    @property
+    def items(self) -> tuple[int, ...]:
+        """Return the numbers, from 1, of the items that this frame is for, from the outermost."""
+        if self.group is None:
+            return ()
+        own = (self.key[-1] + 1,) if self.group.step.mapped else ()
+        return self.group.frame.items + own
+
     def beginnings(self) -> Iterator[int]:
         """Yield the places of steps that wait for nothing."""
         return (index for index, count in enumerate(self.plan.waits) if not count)

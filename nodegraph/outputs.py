@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from .errors import NodegraphError, reason
+from .errors import NodegraphError, in_words
 from .jsontext import is_list
 from .ports import Codec, declared_port
 
@@ -21,10 +22,30 @@ class Written:
     about: str
 
 
+class Claims:
+    """Who writes which file of a run's folder: a second one would undo the first."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}
+        self._lock = Lock()
+
+    def take(self, file: str, owner: str) -> None:
+        """Note that a file is written by `owner`.
+
+        Raises:
+            ValueError: somebody else writes it.
+        """
+        with self._lock:
+            other = self._owners.setdefault(file.casefold(), owner)
+        if other != owner:
+            raise ValueError(f"{file} is written by {other!r} already; choose another name")
+
+
 def write_outputs(
     values: Mapping[str, Any],
     folder: Path,
     record: Mapping[str, Any],
+    claims: Claims,
     written: Callable[[Written], None],
 ) -> None:
     """Write every output into a folder, and say of each file when it is there.
@@ -40,10 +61,12 @@ def write_outputs(
         try:
             with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
                 for item in _write(name, value, Path(scratch), record):
+                    if item.path:
+                        claims.take(item.path.name, f"outputs.{name}")
                     path = item.path and item.path.replace(folder / item.path.name)
                     items.append(replace(item, path=path))
         except Exception as error:  # noqa: BLE001 (a stranger's codec)
-            why = error.strerror if isinstance(error, OSError) else reason(error)
+            why = error.strerror if isinstance(error, OSError) else in_words(error)
             message = f"outputs.{name}: cannot be written into {folder}: {why}"
             faults.append(NodegraphError(message))
             faults[-1].__cause__ = error

@@ -13,11 +13,12 @@ from time import perf_counter, time
 from typing import Any, Final
 
 from .context import Cancelled, Context
-from .errors import NodeError, PackageError, reason
+from .errors import NodeError, PackageError, in_words, reason
 from .frame import SKIPPED, Frame, Group
 from .journal import Event, Listener
 from .keys import FrameKeys, Keys
 from .notes import Notes
+from .outputs import Claims
 from .plan import Plan, Step
 from .ports import declared_port
 from .reuse import reuse, stored_ends
@@ -68,6 +69,7 @@ class Runner:
     def _begin(self) -> None:
         """Forget what was done, as before the first step."""
         self.notes = Notes()
+        self.claims = Claims()
         self._stopped = False
         self._functions: dict[Any, Callable[..., Any]] = {}
         self.known: FrameKeys | None = None
@@ -365,6 +367,8 @@ class Runner:
             report=report,
             tell=lambda about, value: self._tell("note", node=name, about=about, value=value),
             cancelled=self._is_cancelled,
+            items=frame.items,
+            claim=lambda file: self.claims.take(file, name),
         )
 
     def _is_cancelled(self) -> bool:
@@ -404,7 +408,4 @@ def _peak() -> int:
 
 
 def _failure(name: str, step: Step, error: BaseException) -> str:
-    said = reason(error)
-    if isinstance(error, ValueError):  # raised to tell the user, who knows no classes
-        said = said.partition(": ")[2] or "no reason given"
-    return f"{name} ({step.type}): {said}"
+    return f"{name} ({step.type}): {in_words(error)}"

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 from .errors import NodegraphError, reason
 from .jsontext import is_list, is_table
 from .manifest import cache_folder
 from .ports import declared_port, port_named
+from .writing import fresh
 
 FORMAT: Final = "1"
 GIB: Final = 2**30
@@ -120,7 +120,8 @@ class Store:
     def _put(self, key: str, type_: str, outputs: Mapping[str, Any], notes: Sequence[Any]) -> bool:
         place = self._place(key)
         place.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(mkdtemp(dir=self._made("writing")))
+        scratch = fresh(self._made("writing"))
+        scratch.mkdir()
         try:
             writer = _Writer(scratch)
             values = {port: writer.form(value) for port, value in outputs.items()}
@@ -175,7 +176,7 @@ class Store:
     def drop(self, key: str) -> None:
         """Remove an entry; whoever reads it at this moment finds it gone, not half of it."""
         with suppress(OSError):
-            away = Path(mkdtemp(dir=self._made("writing")))
+            away = fresh(self._made("writing"))
             try:
                 _move(self._place(key), away)
             finally:

@@ -37,7 +37,7 @@ _LIMITS: Final[dict[str, tuple[str, str, Callable[[Any, Any], bool]]]] = {
     "maxLength": ("of {} or fewer characters", "is too long", lambda v, limit: len(v) > limit),
     "minItems": ("{} or more of them", "is too short", lambda value, limit: len(value) < limit),
     "maxItems": ("{} or fewer of them", "is too long", lambda value, limit: len(value) > limit),
-    "pattern": ("matching {!r}", "does not match {!r}", lambda v, limit: not re.search(limit, v)),
+    "pattern": ("matching {!r}", "does not match {!r}", lambda v, limit: not _matches(limit, v)),
 }
 _CLASSES: Final = {"boolean": bool, "list": list, "object": dict}
 _NO: Final = object()
@@ -49,6 +49,11 @@ class Misfit(ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Search as JSON Schema does: `$` is the end of the text, not what is before a last newline."""
+    return re.search(re.sub(r"(?<!\\)\$$", r"\\Z", pattern), text) is not None
 
 
 def near(word: str, known: Any) -> str:

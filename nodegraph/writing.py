@@ -1,9 +1,14 @@
 """Files that are whole or not there: written beside their place, then moved."""
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
+
+
+def fresh(folder: Path) -> Path:
+    """Return a path in a folder that nobody else uses; nothing is made yet."""
+    return folder / f".writing-{uuid4().hex}"
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -15,15 +20,15 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         OSError: nothing was written, and what stood there still does.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    part = fresh(path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(name).unlink()
+            part.unlink()
         raise

@@ -83,6 +83,8 @@ def decode(vae: VAE, latent: Latent, *, tile: Tile = 0, overlap: Tile = 64) -> I
             f"decode: the latent has {channels} channels and the VAE wants "
             f"{model.config.latent_channels}; use the VAE of the model that made the latent"
         )
+    if not bool(latent.samples.isfinite().all()):
+        raise ValueError("decode: the latent is not finite; look at where it comes from")
     weight = next(model.parameters())
 
     def run(z: Tensor) -> Tensor:

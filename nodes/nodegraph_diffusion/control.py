@@ -97,7 +97,18 @@ class Control:
     def prepare(
         self, inner: Predictor, schedule: Schedule, conditionings: Sequence[Rows]
     ) -> Predictor:
-        """Return the predictor of one run: the inner one where this control can do nothing."""
+        """Return the predictor of one run: the inner one where this control can do nothing.
+
+        Raises:
+            ValueError: a number of hints or masks that fits no batch.
+        """
+        batch = 1 + max(sample for rows in conditionings for sample in rows.samples)
+        for kind, values in (("hint", self.hint), ("mask", self.mask), ("mask", self.erase)):
+            if values is not None and len(values) not in (1, batch):
+                raise ValueError(
+                    f"{self.name}: {len(values)} {kind}s for {batch} latents; "
+                    f"give one {kind}, or one for each latent"
+                )
         return inner if self.idle else _ControlledPredictor(self, inner, schedule, conditionings)
 
 
@@ -184,11 +195,6 @@ class _ControlledPredictor:
         if size not in self._embeddings:
             control = self._control
             fitted = control.hint_at((8 * size[0], 8 * size[1]))
-            if len(fitted) not in (1, batch):
-                raise ValueError(
-                    f"{control.name}: {len(fitted)} hints for {batch} latents; "
-                    "give one hint, or one for each latent"
-                )
             if control.mask is not None:
                 check_mask(control.name, control.mask, size, batch)
             self._embeddings[size] = control.model.embed_hint(self._cache.cast(fitted))

@@ -97,6 +97,8 @@ def composite_latent(latent: Latent, over: Latent, mask: Mask) -> Latent:
             f"composite_latent: one is {tuple(below.shape)} and the other {tuple(above.shape)}; "
             "give two of one size"
         )
+    if not bool(below.isfinite().all() and above.isfinite().all()):
+        raise ValueError("composite_latent: a latent is not finite; look at where it comes from")
     size = (below.shape[2], below.shape[3])
     area = mask_tensor(mask)
     check_mask("composite_latent", area, size, batch if batch > 1 else len(area))

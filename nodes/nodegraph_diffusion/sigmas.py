@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +16,8 @@ from .predictor import UNet
 from .schedule import SchedulerName, make_schedule
 
 NAME = "sigmas.json"
+LEAST, MOST = 1e-6, 1e6
+"""Beyond these float32 has no room for a step; models were trained between 0.03 and 15."""
 
 
 class SigmasCodec(Codec["Sigmas"]):
@@ -77,8 +78,11 @@ class Sigmas:
         if not self.levels:
             raise ValueError("sigmas: there is none; give at least one noise level")
         for i, level in enumerate(self.levels):
-            if not (math.isfinite(level) and level >= 0.0):
-                raise ValueError(f"sigmas: {level} in place {i} is no noise level; use 0 or more")
+            if level != 0.0 and not LEAST <= level <= MOST:
+                raise ValueError(
+                    f"sigmas: {level:g} in place {i} is no noise level; use 0, or {LEAST:g} to "
+                    f"{MOST:g}"
+                )
         for i, (level, following) in enumerate(pairwise(self.levels)):
             if not following < level:
                 raise ValueError(

@@ -100,7 +100,7 @@ def pad(
     """Enlarge pictures on their sides, to paint on beyond their edges, and say what is new.
 
     Raises:
-        ValueError: nothing or too much is added, or a mirror image would need more than there is.
+        ValueError: too much is added, or a mirror image would need more than there is.
 
     Args:
         image: the pictures
@@ -124,10 +124,16 @@ def pad(
     else:
         pixels = np.pad(image.pixels, sides, "edge" if fill == "edge" else "reflect")
     new = np.ones(size, np.float32)
-    rows = slice(top + overlap * (top > 0), top + height - overlap * (bottom > 0))
-    columns = slice(left + overlap * (left > 0), left + width - overlap * (right > 0))
+    rows = _kept(top, height, bottom, overlap)
+    columns = _kept(left, width, right, overlap)
     new[:, rows, columns] = 0
     return Padded(Image(pixels), Mask(new))
+
+
+def _kept(before: int, length: int, after: int, overlap: int) -> slice:
+    """Return where along a side the old picture is not to be painted over."""
+    start = before + overlap * (before > 0)
+    return slice(start, max(start, before + length - overlap * (after > 0)))
 
 
 @node(device="cpu")
@@ -154,3 +160,16 @@ def pick(image: Image, *, number: Annotated[int, Field(ge=1)] = 1) -> Image:
     if number > len(image.pixels):
         raise ValueError(f"pick: number {number} of a batch of {len(image.pixels)}; ask for less")
     return Image(image.pixels[number - 1 : number])
+
+
+@node(device="cpu")
+def unbatch(image: Image) -> list[Image]:
+    """Take a batch apart into a list of single pictures, such as to `map` over them."""
+    return [Image(each[None]) for each in image.pixels]
+
+
+@node(device="cpu")
+def rotate(image: Image, *, turn: Literal["right", "left", "over"] = "right") -> Image:
+    """Turn pictures by a quarter to the right or left, or over, by a half."""
+    quarters = {"right": -1, "left": 1, "over": 2}[turn]
+    return Image(np.ascontiguousarray(np.rot90(image.pixels, quarters, axes=(1, 2))))

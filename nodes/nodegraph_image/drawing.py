@@ -1,5 +1,6 @@
 """Draws the sheet that `image.grid` makes: cells, labels and the room they need."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,9 @@ from PIL import Image as pillow
 from PIL import ImageColor, ImageDraw, ImageFont
 
 from nodegraph_image.picture import MAX_PIXELS, Bytes
+
+MOST_LINES = 500
+"""Lines of a label, so that an endless one does not take endless time."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -72,12 +76,14 @@ def wrap(text: str, font: Font, width: int) -> tuple[str, ...]:
     line = ""
     for word in text.split():
         longer = f"{line} {word}".lstrip()
-        if font.getlength(longer) <= width:
+        if len(longer) <= 4 * width and font.getlength(longer) <= width:
             line = longer
             continue
         if line:
             lines.append(line)
-        while len(word) > 1 and font.getlength(word) > width:
+        while len(word) > 1 and font.getlength(word[: 4 * width]) > width:
+            if len(lines) > MOST_LINES:
+                raise ValueError(f"grid: a label of {len(text)} letters is too long; shorten it")
             fitting = _prefix(word, font, width)
             lines.append(word[:fitting])
             word = word[fitting:]
@@ -87,10 +93,12 @@ def wrap(text: str, font: Font, width: int) -> tuple[str, ...]:
 
 def _prefix(word: str, font: Font, width: int) -> int:
     """Count the leading letters of a word that fit into `width` pixels, at least one."""
-    for count in range(1, len(word)):
-        if font.getlength(word[: count + 1]) > width:
-            return count
-    return len(word)
+    most = 1
+    while most < len(word) and font.getlength(word[:most]) <= width:
+        most = min(2 * most, len(word))
+    lengths = range(most + 1)
+    fitting = bisect_right(lengths, float(width), key=lambda n: float(font.getlength(word[:n])))
+    return max(1, fitting - 1)
 
 
 def _drawn(rows: Sequence[Row], font: Font, style: Style) -> pillow.Image:

@@ -1,5 +1,6 @@
 """Nodes that read and write picture files."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -7,6 +8,8 @@ from pydantic import Field
 
 from nodegraph import Context, node
 from nodegraph_image.picture import Image, ImageCodec, Mask
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$", max_length=200)]
 
 
 class Loaded(NamedTuple):
@@ -41,16 +44,23 @@ def load(path: Path) -> Loaded:
 def save(
     image: Image,
     *,
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$")] = "image",
+    name: FileName = "image",
     context: Context,
 ) -> None:
     """Write a picture as PNG into the run's output folder.
 
-    A batch becomes `name_0001.png` and on. An existing file of the name is replaced. Each carries
-    the run's record in the text chunk `nodegraph`.
+    A batch becomes `name_0001.png` and on, and so does a list that the node is mapped over. A file
+    of an earlier run is replaced. Each carries the run's record in the text chunk `nodegraph`.
+
+    Raises:
+        ValueError: another node or output of this run has the same name.
 
     Args:
         image: what to write
         name: the file's name without `.png`
     """
-    ImageCodec.write(image, context.out / name, context.record)
+    stem = name + "".join(f"_{number:04}" for number in context.items)
+    with tempfile.TemporaryDirectory(dir=context.out, prefix=".writing-") as scratch:
+        for path in ImageCodec.write(image, Path(scratch, stem), context.record):
+            context.claim(path.name)
+            path.replace(context.out / path.name)

@@ -110,18 +110,17 @@ def mask_combine(
 def mask_grow(mask: Mask, *, pixels: Annotated[int, Field(ge=-1024, le=1024)] = 8) -> Mask:
     """Grow masks by some pixels in all directions; a negative number shrinks them.
 
+    Of a grey mask each of 255 levels is grown by itself where it is grown by more than 8 pixels.
+
     Args:
         mask: the masks
         pixels: the radius of the disc that is added or taken away
     """
-    import cv2  # here, so that flows without it start sooner
-
     if not pixels:
         return mask
-    side = 2 * abs(pixels) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    change = cv2.dilate if pixels > 0 else cv2.erode
-    return Mask(np.stack([np.asarray(change(each, disc), np.float32) for each in mask.values]))
+    if pixels < 0:  # to shrink is to grow what is outside
+        return mask_invert(mask_grow(mask_invert(mask), pixels=-pixels))
+    return Mask(np.stack([_grown(each, pixels) for each in mask.values]))
 
 
 @node(device="cpu")
@@ -131,6 +130,28 @@ def mask_blur(mask: Mask, *, sigma: Annotated[float, Field(gt=0, le=500)] = 4.0)
 
     soft = [np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.float32) for x in mask.values]
     return Mask(np.clip(np.stack(soft), 0, 1, dtype=np.float32))
+
+
+def _grown(values: Floats, radius: int) -> Floats:
+    """Return the largest value within a disc around each pixel of (H, W)."""
+    import cv2  # here, so that flows without it start sooner
+
+    levels = np.unique(values[values > 0])
+    if radius <= 8 and len(levels) > 1:
+        steps = np.arange(-radius, radius + 1)
+        disc = (steps**2 + steps[:, None] ** 2 <= radius**2).astype(np.uint8)
+        return np.asarray(cv2.dilate(values, disc), np.float32)
+    if len(levels) > 255:
+        values = np.asarray(np.rint(values * np.float32(255)) / np.float32(255), np.float32)
+        levels = np.unique(values[values > 0])
+    grown = np.zeros_like(values)
+    for level in levels:  # from below: a higher one covers it
+        outside = (values < level).astype(np.uint8)
+        far = np.asarray(
+            cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32
+        )
+        grown[far <= radius + 1e-4] = level
+    return grown
 
 
 def together(place: str, *values: Floats) -> list[Floats]:

@@ -129,15 +129,17 @@ def _rgba(picture: ImageFile, data: bytes) -> Array:
         deep: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if deep is None:
             raise ValueError("16-bit data that does not decode")
-        return _deep_rgba(deep)
+        return _deep_rgba(deep, picture.info.get("transparency"))
     return np.asarray(picture.convert("RGBA"))
 
 
-def _deep_rgba(deep: Array) -> Array:
-    """Order OpenCV's grey, BGR or BGRA (H, W[, C]) uint16 as RGBA."""
-    if deep.ndim == 2:
-        deep = np.repeat(deep[..., None], 3, axis=2)
+def _deep_rgba(deep: Array, key: object) -> Array:
+    """Order OpenCV's grey, BGR or BGRA (H, W[, C]) uint16 as RGBA; a grey `key` is transparent."""
     opaque = np.full((*deep.shape[:2], 1), np.iinfo(deep.dtype).max, deep.dtype)
+    if deep.ndim == 2:
+        if isinstance(key, int):
+            opaque[deep == key] = 0
+        deep = np.repeat(deep[..., None], 3, axis=2)
     alpha = deep[..., 3:] if deep.shape[2] == 4 else opaque
     return np.concatenate([deep[..., 2::-1], alpha], axis=2)
 

@@ -101,8 +101,11 @@ def _clusters(points: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int
     centres = points[order[places]]
     kinds = np.zeros(len(points), np.int64)
     for _ in range(10):
-        distance = np.stack([((points - centre) ** 2).sum(axis=1) for centre in centres])
-        kinds = distance.argmin(axis=0)
+        nearest = np.full(len(points), np.inf, np.float32)
+        for kind, centre in enumerate(centres):
+            distance = ((points - centre) ** 2).sum(axis=1)
+            closer = distance < nearest
+            nearest[closer], kinds[closer] = distance[closer], kind
         for kind in np.unique(kinds):
             centres[kind] = points[kinds == kind].mean(axis=0)
     return kinds

@@ -1,4 +1,4 @@
-"""The node that changes the size of pictures."""
+"""The nodes that change the size of pictures and masks."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nodegraph import node
-from nodegraph_image.picture import MAX_PIXELS, Image
+from nodegraph_image.picture import MAX_PIXELS, Image, Mask
 
 Floats = npt.NDArray[np.float32]
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -50,11 +50,59 @@ def resize(
     Raises:
         ValueError: the size is more than can be read again, 67 megapixels.
     """
+    return Image(_all("resize", image.pixels, (width, height), fit, interpolation, fill))
+
+
+@node(device="cpu")
+def mask_resize(
+    mask: Mask,
+    *,
+    width: Side,
+    height: Side,
+    fit: Fit = "stretch",
+    interpolation: Interpolation = "auto",
+    fill: Annotated[float, Field(ge=0, le=1)] = 0.0,
+) -> Mask:
+    """Change the size of masks, such as to that of a picture.
+
+    `stretch` ignores the proportions, `crop` keeps them and cuts off what sticks out on both sides,
+    `pad` keeps them and fills what stays empty. `auto` takes `area` where the mask gets smaller and
+    `linear` otherwise; `nearest` keeps hard edges hard.
+
+    Args:
+        mask: the masks
+        width: the new width in pixels
+        height: the new height in pixels
+        fit: what happens to the proportions
+        interpolation: how new pixels are made from old ones
+        fill: what stands around a padded mask, 0 outside to 1 inside
+
+    Raises:
+        ValueError: the size is more than can be read again, 67 megapixels.
+    """
+    if interpolation == "auto":
+        smaller = width * height < mask.values[0].size
+        interpolation = "area" if smaller else "linear"
+    grey = np.repeat(mask.values[..., None], 3, axis=3)
+    resized = _all("mask_resize", grey, (width, height), fit, interpolation, fill)
+    return Mask(np.ascontiguousarray(resized[..., 0]))
+
+
+def _all(
+    place: str,
+    pixels: Floats,
+    size: tuple[int, int],
+    fit: Fit,
+    interpolation: Interpolation,
+    fill: float,
+) -> Floats:
+    """Bring pictures (B, H, W, 3) to a size (width, height)."""
+    width, height = size
     if width * height > MAX_PIXELS:
         raise ValueError(
-            f"resize: {width} x {height} is more than {MAX_PIXELS:,} pixels; ask for less"
+            f"{place}: {width} x {height} is more than {MAX_PIXELS:,} pixels; ask for less"
         )
-    return Image(np.stack([_fit(x, width, height, fit, interpolation, fill) for x in image.pixels]))
+    return np.stack([_fit(x, width, height, fit, interpolation, fill) for x in pixels])
 
 
 def _fit(

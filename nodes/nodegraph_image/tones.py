@@ -9,6 +9,9 @@ from nodegraph import node
 from nodegraph_image.detecting import Resolution, annotated
 from nodegraph_image.picture import Bytes, Image
 
+LONGEST = 32766
+"""Pixels of a side that OpenCV can move about."""
+
 
 @node(device="cpu")
 def blur(image: Image, *, sigma: Annotated[float, Field(gt=0, le=200)] = 9.0) -> Image:
@@ -173,6 +176,8 @@ def _shuffled(x: Bytes, seed: int, scale: int) -> Bytes:
     import cv2
 
     height, width = x.shape[:2]
+    if max(height, width) > LONGEST:
+        raise ValueError(f"shuffle: {width} x {height}; sides are at most {LONGEST:,} pixels")
     random = np.random.default_rng(seed)
     flow = [_flow(random, (height, width), scale) * (side - 1) for side in (width, height)]
     moved = cv2.remap(x, flow[0], flow[1], cv2.INTER_LINEAR)

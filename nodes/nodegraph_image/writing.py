@@ -1,10 +1,10 @@
 """Arrays to PNG files, with a record of how they came about in the text chunk `nodegraph`."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ def write_png(pixels: Bytes, path: Path, record: Mapping[str, Any] | None = None
     if record is not None:
         # ASCII makes it a plain tEXt chunk, which every tool reads, however long it is.
         chunks.add_text(CHUNK, json.dumps(record, separators=(",", ":"), allow_nan=False))
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{uuid4().hex}.part")
     try:
         pillow.fromarray(pixels).save(part, format="PNG", pnginfo=chunks)
         part.replace(path)

@@ -103,3 +103,10 @@ def test_latents_and_masks_that_do_not_fit_are_refused() -> None:
         composite_latent(LATENT, LATENT, mask(np.ones((3, 64, 96))))
     with pytest.raises(ValueError, match="composite_latent: the mask is 64 x 96 and the picture"):
         composite_latent(LATENT, LATENT, mask(np.ones((1, 96, 64))))
+
+
+def test_a_latent_that_is_not_finite_is_not_laid_over_another() -> None:
+    below = Latent(torch.full((1, 4, 2, 2), float("nan")))
+    mask = Mask(np.zeros((1, 16, 16), np.float32))
+    with pytest.raises(ValueError, match="composite_latent: a latent is not finite"):
+        composite_latent(Latent(torch.zeros(1, 4, 2, 2)), below, mask)

@@ -100,7 +100,7 @@ def test_decode_refuses_a_latent_of_another_model() -> None:
 
 
 def test_decode_refuses_what_is_not_finite() -> None:
-    with pytest.raises(ValueError, match="decode: the picture is not finite"):
+    with pytest.raises(ValueError, match="decode: the latent is not finite; look at where it"):
         decode(TOY_VAE, Latent(torch.full((1, 4, 2, 2), torch.nan)))
 
 

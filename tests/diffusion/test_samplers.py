@@ -309,3 +309,9 @@ def test_clean_sample_inverts_what_the_network_is_trained_on(prediction: str) ->
     target = eps if prediction == "eps" else alpha * eps - beta * x0
     torch.testing.assert_close(network_input(x, sigma), alpha * x0 + beta * eps)
     torch.testing.assert_close(clean_sample(x, target, sigma, prediction), x0)  # type: ignore[arg-type]
+
+
+def test_a_step_that_is_hardly_one_does_not_blow_up_the_next() -> None:
+    sigmas = [14.6146, 14.6145999999, 5.0, 1.0, 0.0]
+    for name in SAMPLERS:
+        assert walk(name, sigmas, mixture).abs().max() < 10

@@ -60,9 +60,11 @@ def test_windows_mean_the_same_in_parts_as_in_the_whole(rule: str, step: int) ->
         ((), "sigmas: there is none; give at least one noise level"),
         ((1.0, 2.0), "sigmas: 2.0 in place 1 follows 1.0; let each be less than the one before"),
         ((1.0, 1.0), "sigmas: 1.0 in place 1 follows 1.0; let each be less than the one before"),
-        ((1.0, -1.0), "sigmas: -1.0 in place 1 is no noise level; use 0 or more"),
-        ((math.nan, 0.0), "sigmas: nan in place 0 is no noise level; use 0 or more"),
-        ((math.inf, 0.0), "sigmas: inf in place 0 is no noise level; use 0 or more"),
+        ((1.0, -1.0), "sigmas: -1 in place 1 is no noise level; use 0, or 1e-06 to 1e+06"),
+        ((math.nan, 0.0), "sigmas: nan in place 0 is no noise level; use 0, or 1e-06 to 1e+06"),
+        ((math.inf, 0.0), "sigmas: inf in place 0 is no noise level; use 0, or 1e-06 to 1e+06"),
+        ((1e7, 0.0), "sigmas: 1e+07 in place 0 is no noise level; use 0, or 1e-06 to 1e+06"),
+        ((1.0, 1e-9), "sigmas: 1e-09 in place 1 is no noise level; use 0, or 1e-06 to 1e+06"),
     ],
 )
 def test_levels_that_are_none_are_refused(levels: tuple[float, ...], message: str) -> None:

@@ -167,3 +167,9 @@ def test_text_in_a_png_is_no_obstacle(tmp_path: Path, colours: Array) -> None:
     chunks.add_text("nodegraph", "x" * 2_000_000)
     pillow.fromarray(colours).save(tmp_path / "x.png", pnginfo=chunks)
     assert loaded(tmp_path / "x.png")[0].shape == (4, 6, 3)
+
+
+def test_a_grey_that_a_png_calls_transparent_is_no_part_of_the_mask(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    pillow.fromarray(np.array([[1000, 65535]], np.uint16)).save(path, transparency=1000)
+    assert load(path).mask.values.tolist() == [[[0, 1]]]

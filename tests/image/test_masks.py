@@ -17,9 +17,12 @@ from nodegraph_image import (
     mask_from_image,
     mask_grow,
     mask_invert,
+    mask_resize,
     mask_shape,
     pad,
     pick,
+    rotate,
+    unbatch,
 )
 
 
@@ -137,3 +140,59 @@ def test_a_batch_is_made_and_parted() -> None:
         pick(both, number=3)
     with pytest.raises(ValueError, match="6 x 4 and 4 x 6"):
         batch([plain(0, 6, 4), plain(0, 4, 6)])
+
+
+def test_a_mask_takes_another_size_and_keeps_its_values() -> None:
+    doubled = mask_resize(left_half(), width=12, height=8, interpolation="nearest")
+    assert doubled.values[0].tolist() == [[1] * 6 + [0] * 6] * 8
+    halved = mask_resize(left_half(), width=3, height=2)
+    assert halved.values[0].tolist() == [[1, 0.5, 0]] * 2
+    padded = mask_resize(left_half(), width=6, height=6, fit="pad", fill=1)
+    assert padded.values[0, :, 5].tolist() == [1, 0, 0, 0, 0, 1]
+
+
+def test_a_mask_that_is_too_large_is_refused() -> None:
+    with pytest.raises(ValueError, match="mask_resize: 16384 x 16384 is more than 67,108,864"):
+        mask_resize(left_half(), width=16384, height=16384)
+
+
+def test_a_batch_is_taken_apart_and_put_together_again() -> None:
+    both = batch([plain(0.25), plain(0.5)])
+    apart = unbatch(both)
+    assert [each.pixels.shape[0] for each in apart] == [1, 1]
+    assert np.array_equal(batch(apart).pixels, both.pixels)
+
+
+def test_a_turn_to_the_right_brings_the_left_side_up() -> None:
+    picture = image_from_mask(left_half())
+    right = rotate(picture)
+    assert right.pixels.shape == (1, 6, 4, 3)
+    assert right.pixels[0, :, 0, 0].tolist() == [1, 1, 1, 0, 0, 0]
+    assert np.array_equal(rotate(right, turn="left").pixels, picture.pixels)
+    assert np.array_equal(rotate(right).pixels, rotate(picture, turn="over").pixels)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 8, 9, 30])
+def test_a_pixel_grows_to_a_disc(radius: int) -> None:
+    dot = np.zeros((1, 64, 70), np.float32)
+    dot[0, 31, 33] = 1
+    y, x = np.mgrid[:64, :70]
+    disc = ((y - 31) ** 2 + (x - 33) ** 2 <= radius**2).astype(np.float32)
+    assert np.array_equal(mask_grow(Mask(dot), pixels=radius).values[0], disc)
+    assert np.array_equal(mask_grow(Mask(1 - dot), pixels=-radius).values[0], 1 - disc)
+
+
+@pytest.mark.parametrize("radius", [3, 12])
+def test_each_grey_of_a_mask_grows(radius: int) -> None:
+    greys = np.rint(np.random.default_rng(0).random((1, 20, 24)) ** 8 * 255) / 255
+    y, x = np.mgrid[:20, :24]
+    grown = mask_grow(Mask(greys.astype(np.float32)), pixels=radius).values[0]
+    for row, column in ((0, 0), (7, 11), (19, 23)):
+        near = (y - row) ** 2 + (x - column) ** 2 <= radius**2
+        assert grown[row, column] == pytest.approx(greys[0][near].max(), abs=1e-6)
+
+
+@pytest.mark.parametrize("overlap", [10, 12, 15, 400])
+def test_an_overlap_beyond_the_old_picture_paints_all_of_it(overlap: int) -> None:
+    assert pad(plain(0.5, 10, 10), bottom=5, overlap=overlap).mask.values.all()
+    assert pad(plain(0.5, 10, 10), left=5, overlap=overlap).mask.values.all()

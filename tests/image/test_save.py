@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image as pillow
 
-from nodegraph import Context
+import nodegraph
+from nodegraph import Context, NodeError, NodegraphError
 from nodegraph_image import Image, Mask, load, save
 from nodegraph_image.picture import ImageCodec, MaskCodec, quantise
 
@@ -69,3 +70,49 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
         ImageCodec.write(Image(PIXELS[1:]), tmp_path / "x", {"strength": float("nan")})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+SOURCES = {
+    "white": {"type": "image.mask_shape", "inputs": {"width": 64, "height": 64, "right": 1.0}},
+    "a": {"type": "image.image_from_mask", "inputs": {"mask": {"ref": "white"}}},
+    "b": {"type": "image.invert", "inputs": {"image": {"ref": "a"}}},
+}
+
+
+def saving(**nodes: object) -> dict[str, object]:
+    """A flow that saves two pictures."""
+    return {"nodegraph": 1, "nodes": {**SOURCES, **nodes}, "outputs": {}}
+
+
+def test_two_pictures_of_one_name_are_refused_and_both_nodes_named(tmp_path: Path) -> None:
+    one = {"type": "image.save", "inputs": {"image": {"ref": "a"}}}
+    two = {"type": "image.save", "inputs": {"image": {"ref": "b"}}}
+    with pytest.raises(NodeError, match=r"image\.png is written by '(one|two)' already"):
+        nodegraph.run(saving(one=one, two=two), out=tmp_path)
+    assert [path.name for path in tmp_path.glob("*.png")] == ["image.png"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_node_and_an_output_of_one_name_are_refused(tmp_path: Path) -> None:
+    one = {"type": "image.save", "inputs": {"image": {"ref": "a"}, "name": "z"}}
+    flow = {**saving(one=one), "outputs": {"z": {"ref": "b"}, "y": {"ref": "a"}}}
+    with pytest.raises(NodegraphError, match=r"outputs\.z: .* z\.png is written by 'one' already"):
+        nodegraph.run(flow, out=tmp_path)
+    assert (tmp_path / "y.png").exists()
+
+
+def test_each_picture_of_a_list_gets_its_number(tmp_path: Path) -> None:
+    links = [{"ref": "a"}, {"ref": "b"}, {"ref": "a"}]
+    each = {"type": "image.save", "map": ["image"], "inputs": {"image": links}}
+    nodegraph.run(saving(each=each), out=tmp_path)
+    means = [
+        float(load(tmp_path / f"image_{n:04}.png").image.pixels.mean().round()) for n in (1, 2, 3)
+    ]
+    assert means == [1, 0, 1] or means == [0, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["x\n", "x" * 201, "../x", ".x"])
+def test_names_that_are_none_are_refused_before_the_run(name: str, tmp_path: Path) -> None:
+    one = {"type": "image.save", "inputs": {"image": {"ref": "a"}, "name": name}}
+    (problem,) = nodegraph.check(saving(one=one))
+    assert problem.code == "out_of_range"

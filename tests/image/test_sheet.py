@@ -93,3 +93,12 @@ def test_a_sheet_that_could_not_be_read_again_is_refused() -> None:
         ValueError, match=r"grid: a sheet of .* is more than 67,108,864 pixels; set"
     ):
         grid([tall, wide])
+
+
+def test_an_endless_word_wraps_in_no_time_or_is_refused() -> None:
+    lines = wrap("w" * 4000, FONT, 100)
+    assert "".join(lines) == "w" * 4000
+    assert all(FONT.getlength(line) <= 100 for line in lines)
+    assert all(FONT.getlength(line + "w") > 100 for line in lines[:-1])
+    with pytest.raises(ValueError, match="a label of 90000 letters is too long"):
+        wrap("W" * 90_000, FONT, 20)

@@ -189,3 +189,8 @@ def test_a_resolution_scales_while_looking() -> None:
     assert done.pixels.shape == (1, 128, 192, 3)
     with pytest.raises(ValueError, match="67,108,864 pixels"):
         scribble_xdog(picture(1, 100), resolution=4096)
+
+
+def test_a_picture_too_wide_to_be_stirred_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="shuffle: 40000 x 2; sides are at most 32,766"):
+        shuffle(Image(np.zeros((1, 2, 40000, 3), np.float32)))

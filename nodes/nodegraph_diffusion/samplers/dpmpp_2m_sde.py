@@ -8,6 +8,9 @@ from torch import Tensor
 
 from .denoiser import Denoise, Noise
 
+LEAST_RATIO = 1e-3
+"""Below it the last step was so short that fresh noise, not the slope, is in its difference."""
+
 
 def dpmpp_2m_sde(
     denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, *, eta: float = 1.0
@@ -28,8 +31,8 @@ def dpmpp_2m_sde(
             return
         h = math.log(sigma / sigma_next)
         d = x0
-        if x0_last is not None:
-            r = h_last / h
+        r = h_last / h
+        if x0_last is not None and r > LEAST_RATIO:
             d = x0 + (x0 - x0_last) / (2.0 * r)
         x = (sigma_next / sigma) * math.exp(-eta * h) * x - math.expm1(-(1.0 + eta) * h) * d
         if eta > 0.0:
