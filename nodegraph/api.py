@@ -120,10 +120,7 @@ class Session:
             def tell(item: Written) -> None:
                 written.append(item)
                 path = str(item.path) if item.path else None
-                for listener in heard:
-                    listener(
-                        {"event": "written", "output": item.name, "path": path, "about": item.about}
-                    )
+                runner.tell("written", output=item.name, path=path, about=item.about)
 
             write_outputs(values, settings.out, record, runner.claims, tell)
             return Outputs(values, written)

@@ -78,6 +78,18 @@ def check_workflow(
         return Checked(tuple(problems)) if problems else _result(checker)
 
 
+def port_types(flow: Workflow, packages: Packages, models: Models) -> dict[str, PortType]:
+    """Return the types of all inputs of a flow's nodes by `node.port`, as far as they are known."""
+    shelf = Shelf(packages, models, (flow.file,) if flow.file else ())
+    checker = Checker(flow, shelf, lambda code, path, message: None)
+    checker.look_up()
+    return {
+        f"{node}.{port}": known.type
+        for node, spec in checker.specs.items()
+        for port, known in spec.inputs.items()
+    }
+
+
 @contextmanager
 def _no_collection() -> Generator[None, None, None]:
     """Hold the collector of cycles, which would walk a large flow again and again for nothing."""
@@ -225,10 +237,18 @@ class Checker:
         given: Mapping[str, Literal],
         *,
         linked: Iterable[str] = (),
+        pending: Iterable[str] = (),
         running: bool = False,
     ) -> None:
-        """Bind every input of every node; what is `linked` comes when the flow runs."""
-        self.resolver.choose(given, linked, running=running)
+        """Bind every input of every node.
+
+        Args:
+            given: values that are known now.
+            linked: inputs whose values come when the flow runs.
+            pending: inputs that stand for a declared input without a value, in a check only.
+            running: a declared input without a value is a problem.
+        """
+        self.resolver.choose(given, linked, pending, running=running)
         for entry in self.flow.nodes.values():
             self._node(entry)
         for name, ref in self.flow.outputs.items():
@@ -338,7 +358,9 @@ class Checker:
             if isinstance(known, Literal):
                 given[port] = known
         linked = [port for port in entry.inputs if port not in given]
-        self.children[entry.id].complete(given, linked=linked)
+        pending = [port for port in linked if self.resolver.is_pending(entry.inputs[port])]
+        linked = [port for port in linked if port not in pending]
+        self.children[entry.id].complete(given, linked=linked, pending=pending)
 
     # The whole
 

@@ -41,12 +41,17 @@ def arrange(drawn: Diagram) -> Columns:
             linked.setdefault(one, []).append(other)
             linked.setdefault(other, []).append(one)
         ways.append(way)
+    place = {id_: at for column in columns for id_, at in _places(column).items()}
     for sweep in range(SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
-            place = {id_: (i + 0.5) / len(c) for c in columns for i, id_ in enumerate(c)}
             mean = {id_: _mean([place[o] for o in linked[id_]], place[id_]) for id_ in column}
             column.sort(key=mean.__getitem__)
+            place.update(_places(column))
     return Columns(tuple(map(tuple, columns)), tuple(ways))
+
+
+def _places(column: list[str]) -> dict[str, float]:
+    return {id_: (i + 0.5) / len(column) for i, id_ in enumerate(column)}
 
 
 def _mean(places: list[float], own: float) -> float:

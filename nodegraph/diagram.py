@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .errors import one_line
 from .models import Models
 from .packages import Packages
 from .shelf import Shelf
@@ -60,13 +61,19 @@ def mermaid(drawn: Diagram) -> str:
     forms = {"input": '(["{}"])', "node": '["{}"]', "output": '[/"{}"/]'}
     lines = ["flowchart LR"]
     for box in drawn.boxes:
-        small = f"<br/><small>{box.subtitle}</small>" if box.kind == "node" else ""
-        lines.append(f"  {box.id}{forms[box.kind].format(box.title + small)}")
+        small = f"<br/><small>{_safe(box.subtitle)}</small>" if box.kind == "node" else ""
+        lines.append(f"  {box.id}{forms[box.kind].format(_safe(box.title) + small)}")
     for arrow in drawn.arrows:
-        said = ": ".join(filter(None, (arrow.port, arrow.type)))
+        said = _safe(": ".join(filter(None, (arrow.port, arrow.type))))
         label = f"|{said}|" if said else ""
         lines.append(f"  {arrow.source} -->{label} {arrow.target}")
     return "\n".join(lines)
+
+
+def _safe(text: str) -> str:
+    """Return text that stays text in a label."""
+    signs = {'"': "#quot;", "<": "#lt;", ">": "#gt;", "|": "#124;"}
+    return "".join(signs.get(c, c) for c in one_line(text))
 
 
 class _Types:
@@ -102,7 +109,7 @@ def _named(type_: PortType) -> str:
 
 
 def _about(type_: str, mapped: tuple[str, ...]) -> str:
-    return f"{type_}, mapped" if mapped else type_
+    return one_line(f"{type_}, mapped" if mapped else type_)
 
 
 def _box(ref: Ref | InputRef) -> str:

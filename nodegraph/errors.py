@@ -29,7 +29,7 @@ def reason(error: BaseException) -> str:
 def in_words(error: BaseException) -> str:
     """Say what an exception is about; of one that is raised to tell the user only its words."""
     words = reason(error)
-    if isinstance(error, ValueError):  # users know no classes
+    if isinstance(error, ValueError | NodegraphError):  # users know no classes
         words = words.partition(": ")[2] or "no reason given"
     return words
 

@@ -38,10 +38,14 @@ def read_text(path: Path) -> str:
     try:
         if path.is_dir():
             raise _refusal("not_a_file", f"{path}: a directory; name the workflow file in it")
-        if path.stat().st_size > MAX_BYTES:
+        if not path.is_file() and path.exists() and str(path) != "/dev/stdin":
+            raise _refusal("not_a_file", f"{path}: a device or pipe; name a workflow file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             limit = MAX_BYTES // 2**20
             raise _refusal("too_large", f"{path}: larger than {limit} MiB; is it a workflow?")
-        return path.read_bytes().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise _refusal("no_such_file", f"{path}: no such file; check the path") from None
     except UnicodeDecodeError as error:

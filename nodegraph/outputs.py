@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -10,7 +10,8 @@ from typing import Any
 
 from .errors import NodegraphError, in_words
 from .jsontext import is_list
-from .ports import Codec, declared_port
+from .ports import declared_port
+from .values import article
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +78,24 @@ def write_outputs(
 
 
 def _write(name: str, value: Any, scratch: Path, record: Mapping[str, Any]) -> list[Written]:
-    ports = [_codec(item) for item in _items(value)]
-    if any(codec is not None for codec in ports):
+    items = list(_items(name, value))
+    if any(declared_port(item) for _, item in items):
         return [
             written
-            for stem, item, codec in zip(_stems(name, value), _items(value), ports, strict=True)
-            for written in _write_port(name, item, scratch / stem, codec, record)
+            for stem, item in items
+            for written in _write_port(name, item, scratch / stem, record)
         ]
     if isinstance(value, Path):
         return [Written(name, None, str(value))]
     path = scratch / f"{name}.json"
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
     path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return [Written(name, path, _short(text))]
 
 
-def _write_port(
-    name: str, value: Any, stem: Path, codec: type[Codec[Any]] | None, record: Mapping[str, Any]
-) -> list[Written]:
+def _write_port(name: str, value: Any, stem: Path, record: Mapping[str, Any]) -> list[Written]:
+    declared = declared_port(value)
+    codec = declared.codec if declared else None
     if codec is None or not codec.can("write"):
         kind = type(value).__name__
         return [Written(name, None, f"a {kind} has no file form, nothing was written")]
@@ -102,19 +103,19 @@ def _write_port(
     return [Written(name, path, about) for path in codec.write(value, stem, record)]
 
 
-def _codec(value: Any) -> type[Codec[Any]] | None:
-    declared = declared_port(value)
-    return declared.codec if declared else None
+def _items(stem: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a list, of lists within too, each with the stem of its file's name."""
+    if not is_list(value):
+        yield stem, value
+        return
+    for index, item in enumerate(value, 1):
+        yield from _items(f"{stem}_{index:04d}", item)
 
 
-def _items(value: Any) -> list[Any]:
-    return value if is_list(value) else [value]
-
-
-def _stems(name: str, value: Any) -> list[str]:
-    if not isinstance(value, list):
-        return [name]
-    return [f"{name}_{index:04d}" for index in range(1, len(_items(value)) + 1)]
+def _plain(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise ValueError(f"holds {article(type(value).__name__)}, which JSON cannot")
 
 
 def _short(text: str) -> str:

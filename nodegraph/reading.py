@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from . import jsontext
 from .errors import Problem
 from .jsontext import is_list, is_table
 from .types import LIMITS, PortType
-from .values import near
+from .values import is_json, near, show
 from .workflow import (
     VERSION,
     Declaration,
@@ -53,13 +53,33 @@ def load(path: str | Path) -> Workflow:
     """
     path = Path(path)
     data = jsontext.parse(jsontext.read_text(path), path.name)
-    flow = from_data(data, name=path.stem, base=path.absolute().parent)
+    name = path.stem if path.stem.strip(".") else "workflow"  # it becomes a folder of its own
+    flow = _Reader(path.absolute().parent).workflow(data, name)
     return replace(flow, file=path.resolve())
 
 
 def from_data(data: Any, *, name: str = "workflow", base: Path | None = None) -> Workflow:
     """Read a workflow from parsed JSON; its relative paths start at `base`."""
-    return _Reader(base or Path.cwd()).workflow(data, name)
+    data = _as_json(data)
+    reader = _Reader(base or Path.cwd())
+    if is_json(data):
+        return reader.workflow(data, name)
+    message = f"{name}: holds what JSON cannot: keys that are no text, NaN, or other types"
+    problem = Problem("not_json", "", message)
+    return replace(reader.workflow({}, name), problems=(problem,))
+
+
+def _as_json(data: Any, depth: int = 0) -> Any:
+    """Return lists in the place of tuples, which Python knows and JSON does not."""
+    if depth > jsontext.MAX_DEPTH:
+        return data
+    if is_table(data):
+        return {key: _as_json(value, depth + 1) for key, value in data.items()}
+    return [_as_json(item, depth + 1) for item in data] if _is_row(data) else data
+
+
+def _is_row(data: object) -> TypeGuard[list[Any]]:
+    return isinstance(data, list | tuple)
 
 
 class _Reader:
@@ -117,8 +137,8 @@ class _Reader:
         nullable = "default" in table and table["default"] is None
         limits: dict[str, Any] = {}
         for word in (*LIMITS, "enum"):
-            if word in table and not _is_limit(word, table[word]):
-                message = f"{place}.{word}: {table[word]!r} cannot be used here"
+            if word in table and not _is_limit(word, table[word], kind):
+                message = f"{place}.{word}: {show(table[word])} cannot be used here"
                 self.fault("bad_declaration", (*path, word), message)
             elif word in table:
                 limits[word] = table[word]
@@ -273,15 +293,20 @@ class _Reader:
                 self.fault("unknown_key", (*path, key), f"{place}: unknown key {key!r}{help_}")
 
 
-def _is_limit(word: str, value: Any) -> bool:
-    """Say whether a value can stand after a word such as `minimum` or `enum`."""
+def _is_limit(word: str, value: Any, kind: str) -> bool:
+    """Say whether a value can stand after a word such as `minimum` or `enum`, for this type."""
     if word == "enum":
         return is_list(value) and bool(value)
+    wanted = "string" if word.endswith("Length") or word == "pattern" else "array"
+    if not word.endswith(("Length", "Items")) and word != "pattern":
+        wanted = "number"
+    if wanted != ("number" if kind == "integer" else kind):
+        return False
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if word.endswith(("Length", "Items")):
         return isinstance(value, int) and value >= 0
-    return word != "multipleOf" or value > 0
+    return abs(value) < 1e300 and (word != "multipleOf" or value > 1e-300)
 
 
 def _kind(data: Any) -> str:

@@ -23,10 +23,15 @@ def make_record(
     owners = sorted((packages.package(name) for name in used), key=lambda p: p.distribution)
     return {
         "nodegraph": __version__,
-        "flow": flow.raw,
-        **({"flows": {k: each.raw for k, each in checked.flows.items()}} if checked.flows else {}),
+        "flow": _kept(flow.raw),
+        **({"flows": {k: _kept(f.raw) for k, f in checked.flows.items()}} if checked.flows else {}),
         "inputs": checked.inputs,
         "settings": dict(settings),
         "packages": {owner.distribution: owner.version for owner in owners},
         "files": {k: digests.of(path) for k, path in sorted(checked.files.items())},
     }
+
+
+def _kept(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a flow without what never changes a result."""
+    return {key: value for key, value in raw.items() if key != "ui"}

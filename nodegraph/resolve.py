@@ -16,7 +16,7 @@ from .ports import declared_port, port_named
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import PortType, fits
 from .values import Misfit, article, conform, expected, near, noun, show
-from .workflow import Declaration, Literal, Workflow
+from .workflow import Declaration, InputRef, Literal, Value, Workflow
 
 Fault = Callable[[str, tuple[str | int, ...], str], None]
 
@@ -33,6 +33,7 @@ class Resolver:
         self.types: dict[str, PortType] = {}
         self.suffixes: dict[str, list[str]] = {}
         self.linked: frozenset[str] = frozenset()
+        self.pending: frozenset[str] = frozenset()
         self.used: set[str] = set()
         self.reads: dict[str, Step] = {}
         self.files: dict[str, Path] = {}
@@ -41,14 +42,21 @@ class Resolver:
     # Declared inputs
 
     def choose(
-        self, given: Mapping[str, Literal], linked: Iterable[str] = (), *, running: bool = False
+        self,
+        given: Mapping[str, Literal],
+        linked: Iterable[str] = (),
+        pending: Iterable[str] = (),
+        *,
+        running: bool = False,
     ) -> None:
         """Take each declared input's value: the one that is given, else its default.
 
         Args:
             linked: inputs whose values come when the flow runs.
+            pending: inputs whose values are not given yet.
         """
         self.linked = frozenset(linked)
+        self.pending = frozenset(pending)
         known = ", ".join(self.flow.inputs) or "none"
         for name in given:
             if name not in self.flow.inputs:
@@ -57,7 +65,7 @@ class Resolver:
                 self.fault("unknown_flow_input", ("inputs",), message)
         for name, declared in self.flow.inputs.items():
             value = given.get(name, declared.default)
-            if name in self.linked:
+            if name in self.linked or name in self.pending:
                 continue
             if value is not None:
                 self.values[name] = value
@@ -65,6 +73,12 @@ class Resolver:
             elif running:
                 message = f"inputs.{name}: has no value; give {_wanted(declared)}"
                 self.fault("missing_value", ("inputs", name), message)
+
+    def is_pending(self, value: Value) -> bool:
+        """Say whether a value is a declared input that is neither given nor comes from a node."""
+        if not isinstance(value, InputRef):
+            return False
+        return value.name not in self.values and value.name not in self.linked
 
     def bind_types(self) -> None:
         """Find the port classes that declared inputs name."""

@@ -1,9 +1,10 @@
 """Runs a plan: one lane for the device, threads for the CPU, values dropped after their use."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
@@ -13,7 +14,7 @@ from time import perf_counter, time
 from typing import Any, Final
 
 from .context import Cancelled, Context
-from .errors import NodeError, PackageError, in_words, reason
+from .errors import NodeError, PackageError, Problem, WorkflowError, in_words, reason
 from .frame import SKIPPED, Frame, Group
 from .journal import Event, Listener
 from .keys import FrameKeys, Keys
@@ -25,8 +26,12 @@ from .reuse import reuse, stored_ends
 from .store import Damaged, Store
 from .values import Misfit, conform
 
+DEVICES: Final = r"cpu|cuda(:[0-9]{1,3})?"
+DTYPES: Final = ("auto", "float32", "bfloat16", "float16")
 _EVERY: Final = 0.05
 """Seconds between progress events of a node; the last one is always told."""
+_GRACE: Final = 1.5
+"""Seconds that a run which ends early gives its threads to come to an end."""
 _POLL: Final = 0.1
 """Seconds after which a run that waits for its threads asks whether it was cancelled."""
 
@@ -48,6 +53,18 @@ class Settings:
     """Nodes on the CPU that run at once, beside the one on the device."""
     store: Store | None = None
     """Where results are kept for the next run."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(DEVICES, self.device):
+            message = f"{self.device!r} is no device; write cpu, cuda or cuda:1"
+            raise WorkflowError([Problem("bad_device", "", message)])
+        if self.dtype not in DTYPES:
+            message = f"{self.dtype!r} is no dtype; write {', '.join(DTYPES)}"
+            raise WorkflowError([Problem("bad_dtype", "", message)])
+
+
+class _Unheard(BaseException):
+    """A listener raised: no fault of the node at work, which is not to catch it either."""
 
 
 class Runner:
@@ -78,6 +95,8 @@ class Runner:
         self._device: list[Ready] = []
         self._cpu: list[Ready] = []
         self._running = 0
+        self._contexts: set[Context] = set()
+        self._futures: set[Future[None]] = set()
         self._done: SimpleQueue[tuple[Frame, int, Any]] = SimpleQueue()
 
     def run(self, plan: Plan) -> dict[str, Any]:
@@ -92,18 +111,21 @@ class Runner:
             try:
                 return self._run(plan)
             except Damaged as damage:  # the entry is dropped: without it there is more to run
-                self._tell("damaged", why=str(damage))
+                self.tell("damaged", why=str(damage))
                 self._begin()
 
+            except _Unheard as unheard:
+                raise (unheard.__cause__ or unheard) from None
+
     def _run(self, plan: Plan) -> dict[str, Any]:
-        self._tell("loading", nodes=len(plan.steps))
+        self.tell("loading", nodes=len(plan.steps))
         self.known = keys = self.keys.of(plan) if self.keys else None
         plan = self._left(plan, keys)
         for step in _every(plan):  # imported before anything runs
             if step.body is None and not step.stored:
                 assert step.function is not None
                 self._functions[step.function] = step.function()
-        self._tell("planned", nodes=len(plan.steps))
+        self.tell("planned", nodes=len(plan.steps))
         whole = Frame(plan, keys=keys)
         self._open(whole)
         pool = ThreadPoolExecutor(self.settings.threads, "nodegraph")
@@ -111,9 +133,16 @@ class Runner:
             self._work(pool)
         finally:
             self._stopped = True
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._abandon()
         outputs = {name: whole.values[source] for name, source in plan.outputs.items()}
         return {name: value for name, value in outputs.items() if value is not SKIPPED}
+
+    def _abandon(self) -> None:
+        """Wait a little for threads that are still at work, and clean up after the others."""
+        wait(list(self._futures), _GRACE)
+        for context in list(self._contexts):
+            context.close()
 
     def _left(self, plan: Plan, keys: FrameKeys | None) -> Plan:
         """Return what is left to do of a plan, where results are stored."""
@@ -172,7 +201,9 @@ class Runner:
             self._done.put((frame, index, result))
 
         self._running += 1
-        pool.submit(attempt)
+        future = pool.submit(attempt)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
 
     def _collect(self, *, wait: bool) -> None:
         """Take over what threads have finished; with `wait`, at least one step, if any runs."""
@@ -198,7 +229,7 @@ class Runner:
 
     def _skip(self, frame: Frame, index: int, because: str) -> None:
         step = frame.plan.steps[index]
-        self._tell("skipped", node=frame.name(step), because=because)
+        self.tell("skipped", node=frame.name(step), because=because)
         for _ in frame.arriving(step):
             pass  # taken, so that it can be dropped
         self._finish(frame, index, dict.fromkeys(step.spec.outputs, SKIPPED))
@@ -214,13 +245,13 @@ class Runner:
         """Begin a step that has a body, some of its items side by side."""
         step = frame.plan.steps[index]
         name = frame.name(step)
-        self._tell("started", node=name, type=step.type)
+        self.tell("started", node=name, type=step.type)
         arguments = self._arguments(frame, step)
         found = {port: len(arguments[port]) for port in step.mapped}
         if len(set(found.values())) > 1:
             counts = " and ".join(f"{port} has {count}" for port, count in found.items())
             message = f"{name}: is mapped over lists of unlike length: {counts}; make them equal"
-            self._tell("failed", node=name, error=message)
+            self.tell("failed", node=name, error=message)
             raise NodeError(message, node=name)
         count = next(iter(found.values())) if found else 1
         group = Group(frame, index, arguments, count, perf_counter())
@@ -244,7 +275,7 @@ class Runner:
         """Take over a finished item, and begin the next or end the group."""
         group.close(frame)
         if group.step.mapped:
-            self._tell("progress", node=group.name, done=group.finished, total=group.count)
+            self.tell("progress", node=group.name, done=group.finished, total=group.count)
         if group.opened < group.count:
             self._open(self._item(group))
         elif group.finished == group.count:
@@ -252,7 +283,7 @@ class Runner:
 
     def _end(self, group: Group) -> None:
         seconds = round(perf_counter() - group.began, 6)
-        self._tell("finished", node=group.name, seconds=seconds, bytes=0, peak_mib=_peak())
+        self.tell("finished", node=group.name, seconds=seconds, bytes=0, peak_mib=_peak())
         store, step = self.settings.store, group.step
         if store is not None and group.frame.key_of(step):
             ends = zip(group.keys, group.results, strict=True)
@@ -270,7 +301,7 @@ class Runner:
                 arguments[port] = conform(value, step.spec.inputs[port].type)
             except Misfit as misfit:
                 name = frame.name(step)
-                self._tell("failed", node=name, error=f"{name}.{port}: {misfit}")
+                self.tell("failed", node=name, error=f"{name}.{port}: {misfit}")
                 raise NodeError(f"{name}.{port}: {misfit}", node=name, port=port) from misfit
         return arguments
 
@@ -280,18 +311,18 @@ class Runner:
         self._stop_if_cancelled(name)
         if step.stored:
             return self._restored(frame, step)
-        self._tell("started", node=name, type=step.type)
+        self.tell("started", node=name, type=step.type)
         began = perf_counter()
         try:
             outputs, held = self._kept(name, step, self._call(frame, step, arguments))
         except NodeError as error:
-            self._tell("failed", node=name, error=str(error))
+            self.tell("failed", node=name, error=str(error))
             raise
         except (KeyboardInterrupt, Cancelled):
-            self._tell("cancelled", node=name)
+            self.tell("cancelled", node=name)
             raise
         seconds = round(perf_counter() - began, 6)
-        self._tell("finished", node=name, seconds=seconds, bytes=held, peak_mib=_peak())
+        self.tell("finished", node=name, seconds=seconds, bytes=held, peak_mib=_peak())
         if self.keys:
             self._store(frame, step, outputs, seconds)
         return outputs
@@ -302,8 +333,8 @@ class Runner:
         outputs, notes = self.settings.store.get(step.stored)
         for name, said in self.notes.restore(frame, step, notes):
             for about, value in said.items():
-                self._tell("note", node=name, about=about, value=value)
-        self._tell("cached", node=frame.name(step), type=step.type)
+                self.tell("note", node=name, about=about, value=value)
+        self.tell("cached", node=frame.name(step), type=step.type)
         return outputs
 
     def _store(self, frame: Frame, step: Step, outputs: dict[str, Any], seconds: float) -> None:
@@ -313,15 +344,16 @@ class Runner:
             return
         store.put(key, step.type, outputs, self.notes.kept(frame, step))
         if store.fault:
-            self._tell("store_off", why=store.fault)
+            self.tell("store_off", why=store.fault)
 
     def _call(self, frame: Frame, step: Step, arguments: dict[str, Any]) -> Any:
         context = self._context(frame, step) if step.spec.context else None
         if context is not None:
             arguments[step.spec.context] = context
+            self._contexts.add(context)
         try:
             return self._functions[step.function](**arguments)
-        except (PackageError, KeyboardInterrupt, Cancelled):
+        except (PackageError, KeyboardInterrupt, Cancelled, _Unheard):
             raise
         except BaseException as error:  # a node that calls `sys.exit` has failed like any other
             name = frame.name(step)
@@ -329,6 +361,7 @@ class Runner:
         finally:
             if context is not None:
                 context.close()
+                self._contexts.discard(context)
                 self.notes.add(frame.name(step), context.notes)
 
     def _kept(self, name: str, step: Step, result: Any) -> tuple[dict[str, Any], int]:
@@ -357,7 +390,7 @@ class Runner:
             if done >= total or now - last[0] >= _EVERY:
                 last[0] = now
                 told: Event = {"node": name, "done": done, "total": total}
-                self._tell("progress", **told, **({"message": message} if message else {}))
+                self.tell("progress", **told, **({"message": message} if message else {}))
 
         return Context(
             device="cpu" if step.spec.device == "cpu" else self.settings.device,
@@ -365,7 +398,7 @@ class Runner:
             out=self.settings.out,
             record=record and self.notes.within(record, frame, step),
             report=report,
-            tell=lambda about, value: self._tell("note", node=name, about=about, value=value),
+            tell=lambda about, value: self.tell("note", node=name, about=about, value=value),
             cancelled=self._is_cancelled,
             items=frame.items,
             claim=lambda file: self.claims.take(file, name),
@@ -377,14 +410,18 @@ class Runner:
 
     def _stop_if_cancelled(self, name: str) -> None:
         if self._is_cancelled():
-            self._tell("cancelled", **({"node": name} if name else {}))
+            self.tell("cancelled", **({"node": name} if name else {}))
             raise Cancelled
 
-    def _tell(self, event: str, **data: Any) -> None:
+    def tell(self, event: str, **data: Any) -> None:
+        """Let every listener hear an event; what one of them raises ends the run as it is."""
         with self._lock:
             told: Event = {"event": event, "time": round(time(), 6), **data}
-            for listener in self.listeners:
-                listener(told)
+            try:
+                for listener in self.listeners:
+                    listener(told)
+            except Exception as error:
+                raise _Unheard from error
 
 
 def _every(plan: Plan) -> Iterator[Step]:

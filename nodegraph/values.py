@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import islice
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final
 
-from .jsontext import is_list, is_text
+from .jsontext import MAX_DEPTH, is_list, is_table, is_text
 from .ports import declared_port
 from .types import PortType
 
@@ -31,7 +32,7 @@ _LIMITS: Final[dict[str, tuple[str, str, Callable[[Any, Any], bool]]]] = {
     "multipleOf": (
         "a multiple of {}",
         "is not a multiple of {}",
-        lambda value, limit: not math.isclose(value / limit, round(value / limit), abs_tol=1e-9),
+        lambda value, limit: not _is_multiple(value, limit),
     ),
     "minLength": ("of {} or more characters", "is too short", lambda v, limit: len(v) < limit),
     "maxLength": ("of {} or fewer characters", "is too long", lambda v, limit: len(v) > limit),
@@ -49,6 +50,16 @@ class Misfit(ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def _is_multiple(value: float, of: float) -> bool:
+    if isinstance(value, int) and isinstance(of, int):
+        return value % of == 0
+    try:
+        ratio = value / of
+        return abs(ratio - round(ratio)) <= 1e-9 * max(1.0, abs(ratio) * 1e-6)
+    except OverflowError:
+        return False
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -142,14 +153,19 @@ def _fit(value: Any, type_: PortType) -> Any:
             fits = isinstance(value, str | Path) and str(value) != "" and "\0" not in str(value)
         case "string":
             fits = isinstance(value, str) and is_text(value)
+        case "object":
+            fits = is_table(value) and is_json(value)
         case kind:
             fits = isinstance(value, _CLASSES[kind])
+            if fits and kind == "list" and type_.item is None:
+                fits = is_json(value)
     return value if fits else _NO
 
 
 def _fit_number(value: Any, *, whole: bool) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return _NO
+    value = int(value) if isinstance(value, Integral) else float(value)  # of numpy, too
     if isinstance(value, int):
         return value if whole else float(value) if value.bit_length() < 1000 else _NO
     if whole:
@@ -161,10 +177,36 @@ def _same(value: Any, choice: Any) -> bool:
     return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
+def is_json(value: Any, depth: int = 0) -> bool:
+    """Say whether JSON can hold a value: finite numbers, text as keys, nothing of other types.
+
+    Values of port types and paths may be in lists: Python gives them so.
+    """
+    if depth > MAX_DEPTH:
+        return False
+    if is_table(value):
+        inner = all(is_json(item, depth + 1) for item in value.values())
+        return inner and all(map(_is_key, value))
+    if is_list(value):
+        return all(is_json(item, depth + 1) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        return is_text(value)
+    return value is None or isinstance(value, int | Path) or declared_port(value) is not None
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, str)
+
+
 def show(value: Any) -> str:
-    """Write a value as JSON does, text in single quotes, shortened."""
+    """Write a value as JSON does, text in single quotes, shortened; whatever it is."""
     if isinstance(value, str | Path):
         text = repr(str(value))
     else:
-        text = json.dumps(value, default=repr, ensure_ascii=False)
+        try:
+            text = json.dumps(value, default=repr, ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError):
+            text = repr(value)
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"

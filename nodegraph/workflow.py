@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import Problem
+from .jsontext import is_list
+from .ports import declared_port
 from .types import PortType
 
 VERSION: Final = 1
@@ -101,8 +103,18 @@ class Workflow:
         entry = self.nodes[node]
         changed = replace(entry, inputs={**entry.inputs, port: value})
         raw_node = self.raw["nodes"][node]
-        plain = str(value.value) if isinstance(value.value, Path) else value.value
+        plain = _plain(value.value)
         raw_inputs = {**raw_node.get("inputs", {}), port: plain}
         raw_nodes = {**self.raw["nodes"], node: {**raw_node, "inputs": raw_inputs}}
         nodes = {**self.nodes, node: changed}
         return replace(self, nodes=nodes, raw={**self.raw, "nodes": raw_nodes})
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can say of a value that was set from Python."""
+    declared = declared_port(value)
+    if declared is not None:
+        return {"given": declared.name}
+    if is_list(value):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

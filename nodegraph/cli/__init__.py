@@ -6,6 +6,8 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread, current_thread, main_thread
+from threading import enumerate as enumerate_threads
 from types import FrameType
 from typing import Any
 
@@ -18,6 +20,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
+    code = _main(words)
+    if argv is None and _abandoned():  # a library is still at work in a thread that cannot be ended
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _abandoned() -> bool:
+    return any(thread.name.startswith("nodegraph") for thread in enumerate_threads())
+
+
+def _main(words: list[str]) -> int:
     with _signals() as arrived:
         try:
             from .arguments import parse
@@ -47,19 +62,44 @@ def _open_streams() -> None:
 
 @contextmanager
 def _signals() -> Generator[list[int], None, None]:
-    """Collect signals, each also raised as KeyboardInterrupt: libraries have swallowed these."""
+    """Collect signals, each also raised as KeyboardInterrupt: libraries have swallowed these.
+
+    Python tells of a signal when it gets to run; a thread hears of it at once, while a library is
+    at work, too. It says that the run is stopping, and ends the process at a second signal.
+    """
     arrived: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         arrived.append(number)
         raise KeyboardInterrupt
 
-    heard = {"SIGINT", "SIGTERM", "SIGHUP"}
-    before: list[tuple[signal.Signals, Any]] = []
-    with suppress(ValueError):  # only the main thread hears signals
-        before = [(s, signal.signal(s, stop)) for s in signal.Signals if s.name in heard]
+    if current_thread() is not main_thread():  # only the main thread hears signals
+        yield arrived
+        return
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    heard = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    before: list[tuple[signal.Signals, Any]] = [(s, signal.signal(s, stop)) for s in heard]
+    other = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+    Thread(target=_listen, args=(ear, set(map(int, heard))), daemon=True).start()
     try:
         yield arrived
     finally:
+        signal.set_wakeup_fd(other)
+        os.close(mouth)  # which ends the thread, and that closes the other end
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def _listen(ear: int, heard: set[int]) -> None:
+    """Say at a first signal that the run is stopping, and end the process at a second."""
+    count = 0
+    while data := os.read(ear, 1):
+        if data[0] not in heard:
+            continue
+        count += 1
+        if count > 1:
+            os._exit(128 + data[0])
+        with suppress(OSError):
+            os.write(2, b"stopping; once more ends at once\n")
+    os.close(ear)

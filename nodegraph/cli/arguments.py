@@ -133,7 +133,7 @@ def parser() -> Parser:
         settings.setdefault("description", about)
         command: Parser = commands.add_parser(name, help=about, **settings)
         module = "stored" if name in ("cache", "why") else "commands"
-        command.set_defaults(command=_later(name, module))
+        command.set_defaults(command=_later(name, module), known=flags or BUILT_IN)
         add_flags(command, *flags, "--traceback")
         return command
 

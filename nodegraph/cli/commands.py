@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nodegraph.api import default_store
 from nodegraph.diagram import diagram, mermaid
-from nodegraph.errors import PackageError, Problem, WorkflowError
+from nodegraph.errors import PackageError, Problem, WorkflowError, one_line
 from nodegraph.models import expanded
 from nodegraph.packages import Packages
 from nodegraph.page import node_page
@@ -115,7 +115,8 @@ def _help(flow: str | None) -> int:
     else:
         read = load(flow)
         usage = f"nodegraph run {flow} [flags]"
-        about = Parser(usage=usage, add_help=False, description=read.title or read.name)
+        title = one_line(read.title or read.name).replace("%(", "% (")  # argparse formats these
+        about = Parser(usage=usage, add_help=False, description=title)
         add_inputs(about, read)
     add_run_flags(about)
     about.print_help()

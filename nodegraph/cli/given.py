@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.api import Session, with_settings
-from nodegraph.errors import PackageError, Problem, WorkflowError
+from nodegraph.checking import port_types
+from nodegraph.errors import Problem, WorkflowError
 from nodegraph.models import Models
 from nodegraph.packages import Packages
 from nodegraph.reading import load
@@ -24,13 +25,13 @@ def session(arguments: argparse.Namespace) -> Session:
     Raises:
         WorkflowError: the flow is not in form, or a word does not fit.
     """
-    flow = load(arguments.flow)
+    flow = _load(arguments.flow, arguments.rest)
     parser = Parser(prog=f"nodegraph run {arguments.flow}", add_help=False)
     add_inputs(parser, flow)
     flags, unknown = parser.parse_known_args(arguments.rest)
     if unknown:
         word = unknown[0].partition("=")[0]
-        known = [*(f"--{name}" for name in flow.inputs), *BUILT_IN]
+        known = [*(f"--{name}" for name in flow.inputs), *arguments.known]
         help_ = near(word, known) or f"; see 'nodegraph run {arguments.flow} --help'"
         raise WorkflowError([Problem("bad_usage", "", f"unknown argument {word!r}{help_}")])
     here = Path.cwd()
@@ -43,13 +44,25 @@ def session(arguments: argparse.Namespace) -> Session:
         type_ = flow.inputs[name].type if name in flow.inputs else PortType("string")
         given[name] = Literal(from_text(text, type_), here)
     packages = Packages.installed()
-    pairs = _pairs(arguments.set, "--set", "node.port=value")
-    settings = {
-        target: Literal(from_text(text, _port_type(flow, packages, target)), here)
-        for target, text in pairs
-    }
+    pairs = list(_pairs(arguments.set, "--set", "node.port=value"))
     models = Models.searching(arguments.models)
+    if pairs:
+        types = port_types(flow, packages, models)
+        plain = PortType("string")  # of what there is not: the check says so
+        settings = {t: Literal(from_text(text, types.get(t, plain)), here) for t, text in pairs}
+    else:
+        settings = dict[str, Literal]()
     return Session(with_settings(flow, settings), given, packages, models)
+
+
+def _load(path: str, rest: Sequence[str]) -> Workflow:
+    """Read the flow; where a flag's value was taken for its file, say so."""
+    if not Path(path).exists():
+        files = [word for word in rest if not word.startswith("-") and Path(word).is_file()]
+        if files:
+            message = f"{path}: no such file; put the flow first: nodegraph run {files[0]} ..."
+            raise WorkflowError([Problem("bad_usage", "", message)])
+    return load(path)
 
 
 def add_inputs(parser: Parser, flow: Workflow) -> None:
@@ -81,7 +94,7 @@ def from_text(text: str, type_: PortType) -> Any:
     if type_.kind == "choice" and text in type_.choices:
         return text
     try:
-        return json.loads(text, parse_constant=str)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return text  # the check says what would be right
 
@@ -97,13 +110,3 @@ def _pairs(words: Sequence[str], flag: str, form: str) -> Iterable[tuple[str, st
             message = f"{flag} {word!r}: has no '='; write {flag} {form}"
             raise WorkflowError([Problem("bad_usage", "", message)])
         yield name, text
-
-
-def _port_type(flow: Workflow, packages: Packages, target: str) -> PortType:
-    """Return the type of `node.port`; text when it is not known, which the check then says."""
-    node, _, port = target.partition(".")
-    try:
-        entry = flow.nodes[node]
-        return packages.spec(entry.package, entry.function).inputs[port].type
-    except (KeyError, PackageError):
-        return PortType("string")

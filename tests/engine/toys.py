@@ -347,3 +347,11 @@ def say(*, words: str) -> str:
 def first(toys: list[Toy]) -> Toy:
     """Take the first of several toys."""
     return toys[0]
+
+
+@node(device="cpu")
+def deaf(context: Context, *, seconds: int = 30) -> str:
+    """Work for long inside a library, where Python cannot reach."""
+    (context.scratch / "note").write_text("x")
+    hashlib.pbkdf2_hmac("sha256", b"x", b"y", seconds * 1_500_000)  # one call, some seconds
+    return "done"
