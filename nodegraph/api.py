@@ -205,9 +205,11 @@ def with_settings(flow: Workflow, settings: Mapping[str, Literal]) -> Workflow:
     return flow
 
 
-def _read(flow: Flow) -> Workflow:
+def _read(flow: Any) -> Workflow:
     if isinstance(flow, Workflow):
         return flow
+    if not isinstance(flow, str | Path | Mapping):
+        raise WorkflowError(f"{flow!r} is no workflow; give a path, a dict or what `load` gave")
     return reading.from_data(flow) if isinstance(flow, Mapping) else reading.load(flow)
 
 

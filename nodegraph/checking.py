@@ -1,6 +1,7 @@
 """Compares a workflow with what is installed: every problem at once, or the plan of its run."""
 
 import gc
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -58,7 +59,7 @@ def check_workflow(
         given: values of declared inputs.
         running: the values are complete: a declared input without one is a problem.
     """
-    problems = list(flow.problems)
+    problems = list(flow.problems[:MOST])
 
     def fault(code: str, path: tuple[str | int, ...], message: str) -> None:
         if len(problems) >= MOST:
@@ -69,6 +70,8 @@ def check_workflow(
     checker = Checker(flow, shelf, fault)
     with _no_collection():
         try:
+            if len(flow.problems) > MOST:
+                raise _Enough
             checker.look_up()
             checker.complete(given, running=running)
             checker.families({})
@@ -256,6 +259,7 @@ class Checker:
                 self.ends[name] = self.links.source(ref)[0]
             except Misfit as misfit:
                 self.fault(misfit.code, ("outputs", name), f"outputs.{name}: {misfit}")
+        self._names()
         known = len(self.specs) == len(self.flow.nodes) and not self.flow.problems
         sinks = any(spec.sink for spec in self.specs.values())
         if known and not self.flow.outputs and not sinks:
@@ -266,6 +270,18 @@ class Checker:
             message = f"{cycle[0]}: a cycle, {walk}; remove one link"
             self.fault("cycle", ("nodes", cycle[0]), message)
             self.knotted = True
+
+    def _names(self) -> None:
+        """Report outputs whose files could have one name."""
+        names = {name.casefold(): name for name in reversed(self.flow.outputs)}
+        for name in self.flow.outputs:
+            numbered = re.fullmatch(r"(.+)_[0-9]{4,}", name.casefold())
+            other = names[name.casefold()]
+            if other == name and numbered:
+                other = names.get(numbered[1], name)
+            if other != name:
+                message = f"outputs.{name}: its file could be one of {other!r}; rename one of them"
+                self.fault("clashing_outputs", ("outputs", name), message)
 
     def _node(self, entry: Entry) -> None:
         spec = self.specs.get(entry.id)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .values import is_json, show
+
 Report = Callable[[int, int, str], None]
 Tell = Callable[[str, Any], None]
 
@@ -82,7 +84,12 @@ class Context:
         """Tell something, as JSON has it, that the journal and the run's record are to carry.
 
         The record is what written pictures hold: the same inputs have to give the same notes.
+
+        Raises:
+            ValueError: JSON cannot hold the value.
         """
+        if not is_json(value):
+            raise ValueError(f"the note {name!r} is {show(value)}, which JSON cannot hold")
         self.notes[name] = value
         if self._tell is not None:
             self._tell(name, value)

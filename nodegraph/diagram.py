@@ -43,7 +43,7 @@ class Diagram:
 def diagram(flow: Workflow, packages: Packages | None = None) -> Diagram:
     """Return a flow's diagram; with packages, arrows know their types where these are installed."""
     said = _Types(flow, packages or Packages({})).of
-    boxes = [Box(f"in_{name}", "input", name, d.type.kind) for name, d in flow.inputs.items()]
+    boxes = [Box(f"in_{name}", "input", name, _named(d.type)) for name, d in flow.inputs.items()]
     boxes += [Box(f"n_{n.id}", "node", n.id, _about(n.type, n.mapped)) for n in flow.nodes.values()]
     boxes += [Box(f"out_{name}", "output", name) for name in flow.outputs]
     known = {box.id for box in boxes}

@@ -8,10 +8,11 @@ from xml.sax.saxutils import escape
 
 from .columns import arrange
 from .diagram import Box, Diagram
-from .errors import NodegraphError
+from .errors import NodegraphError, one_line
 
 MOST_BOXES: Final = 500
 """Boxes of a drawing; more would be a picture that nobody can look at."""
+MOST_ARROWS: Final = 2000
 WIDTH: Final = 190
 HEAD: Final = 40
 ROW: Final = 16
@@ -48,6 +49,9 @@ def layout(drawn: Diagram) -> Layout:
     """
     if len(drawn.boxes) > MOST_BOXES:
         said = f"{len(drawn.boxes)} boxes are more than a picture can show ({MOST_BOXES})"
+        raise NodegraphError(f"graph: {said}; use Mermaid")
+    if len(drawn.arrows) > MOST_ARROWS:
+        said = f"{len(drawn.arrows)} links are more than a picture can show ({MOST_ARROWS})"
         raise NodegraphError(f"graph: {said}; use Mermaid")
     columns = arrange(drawn)
     ports: dict[str, list[int]] = {box.id: [] for box in drawn.boxes}
@@ -180,4 +184,5 @@ def _ink(size: int) -> str:
 
 
 def _short(text: str, most: int) -> str:
+    text = one_line(text)
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -10,6 +10,8 @@ from .errors import Problem, WorkflowError
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_DEPTH: Final = 64
+MOST: Final = 200
+"""Problems of a text that are told; there may be millions."""
 _NAMES: Final = {math.inf: "infinite", -math.inf: "infinite"}
 
 
@@ -94,13 +96,15 @@ def _faults(data: Any, place: str) -> list[Problem]:
     pending: list[tuple[Any, tuple[str | int, ...]]] = [(data, ())]
     while pending:
         value, path = pending.pop()
+        if len(problems) > MOST:
+            break
         if len(path) > MAX_DEPTH:
             raise _too_deep(place)
         if is_table(value):
             for key in value.doubled if isinstance(value, _Doubled) else ():
-                message = (
-                    f"{place}: the key {key!r} stands twice in one object; rename or remove one"
-                )
+                where = f" in {'.'.join(map(str, path))}" if path else ""
+                said = f"the key {key!r} stands twice{where}"
+                message = f"{place}: {said}; rename or remove one"
                 problems.append(Problem.at("duplicate_key", (*path, key), message))
             for key, item in value.items():
                 _check_text(key, path, place, problems)

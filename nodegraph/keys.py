@@ -185,7 +185,7 @@ def _is_default(step: Step, port: str, value: Any) -> bool:
     known = step.spec.inputs.get(port)
     if known is None or known.required or known.type.kind in ("port", "file"):
         return False
-    return bool(value == known.default)
+    return _is_plain(value) and _encode(value) == _encode(known.default)  # True is not 1
 
 
 def _lasting(spec: NodeSpec) -> bool:

@@ -174,7 +174,7 @@ def _build(
 def _run_child(request: str, children: list["subprocess.Popen[bytes]"]) -> str:
     """Run the child; what the package prints while it is imported is nobody's business."""
     quiet = subprocess.DEVNULL
-    command = [sys.executable, "-c", _CHILD]
+    command = [sys.executable, "-P", "-c", _CHILD]  # -P: nothing of the current folder
     try:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet) as child:
             children.append(child)

@@ -35,6 +35,8 @@ class Models:
     @classmethod
     def searching(cls, folders: Sequence[str | Path] = ()) -> "Models":
         """Search some folders, then those of NODEGRAPH_MODELS."""
+        if isinstance(folders, str | Path):
+            folders = [folders]
         named = os.environ.get("NODEGRAPH_MODELS", "").split(os.pathsep)
         return cls(tuple(expanded(folder) for folder in (*folders, *named) if folder))
 

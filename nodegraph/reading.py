@@ -90,7 +90,8 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def fault(self, code: str, path: Path_, message: str) -> None:
-        self.problems.append(Problem.at(code, path, message))
+        if len(self.problems) <= jsontext.MOST:  # one more says that there are more
+            self.problems.append(Problem.at(code, path, message))
 
     def workflow(self, data: Any, name: str) -> Workflow:
         top = self.table(data, (), "the workflow")

@@ -1,12 +1,15 @@
 """The record that a picture carries: what has to be known to make it again, and no times."""
 
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from . import __version__
 from .checking import Checked
 from .digests import Digests
 from .packages import Packages
+from .plan import Plan
 from .workflow import Workflow
 
 
@@ -24,7 +27,7 @@ def make_record(
     return {
         "nodegraph": __version__,
         "flow": _kept(flow.raw),
-        **({"flows": {k: _kept(f.raw) for k, f in checked.flows.items()}} if checked.flows else {}),
+        **_flows(checked),
         "inputs": checked.inputs,
         "settings": dict(settings),
         "packages": {owner.distribution: owner.version for owner in owners},
@@ -32,6 +35,37 @@ def make_record(
     }
 
 
+MOST: Final = 16 * 2**20
+"""Bytes of the flows that a record carries; a larger text is more than readers of PNG take."""
+
+
 def _kept(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a flow without what never changes a result."""
-    return {key: value for key, value in raw.items() if key != "ui"}
+    """Return a flow without what never changes a result, or its digest if it is huge."""
+    kept = {key: value for key, value in raw.items() if key != "ui"}
+    text = json.dumps(kept)
+    if len(text) <= MOST:
+        return kept
+    return {"omitted": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _flows(checked: Checked) -> dict[str, Any]:
+    """Return the flows within that run: each once, by its digest, and where it stands."""
+    assert checked.plan is not None
+    texts: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    for path in _within(checked.plan):
+        if path in checked.flows:
+            kept = _kept(checked.flows[path].raw)
+            digest = hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
+            texts[digest], places[path] = kept, digest
+    if sum(len(json.dumps(text)) for text in texts.values()) > MOST:
+        texts = {digest: {"omitted": len(json.dumps(text))} for digest, text in texts.items()}
+    return {"flows": {"texts": texts, "places": places}} if places else {}
+
+
+def _within(plan: Plan, prefix: str = "") -> Iterator[str]:
+    """Yield the nodes in whose place flows stand, by their way."""
+    for step in plan.steps:
+        if step.body is not None:
+            yield prefix + step.id
+            yield from _within(step.body, f"{prefix}{step.id}/")

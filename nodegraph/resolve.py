@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from .errors import PackageError
 from .families import Family
+from .jsontext import is_list
 from .models import Models, expanded
 from .packages import Packages
 from .plan import INPUTS, Source, Step
@@ -16,7 +17,7 @@ from .ports import declared_port, port_named
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import PortType, fits
 from .values import Misfit, article, conform, expected, near, noun, show
-from .workflow import Declaration, InputRef, Literal, Value, Workflow
+from .workflow import Declaration, InputRef, Literal, Value, Workflow, plain_value
 
 Fault = Callable[[str, tuple[str | int, ...], str], None]
 
@@ -213,9 +214,8 @@ class Resolver:
 
     def shown(self) -> dict[str, Any]:
         """Return the declared inputs' values as plain data, as far as they are plain."""
-        values: dict[str, Any] = {name: literal.value for name, literal in self.values.items()}
-        plain = {k: v for k, v in values.items() if declared_port(v) is None}
-        return {k: str(v) if isinstance(v, Path) else v for k, v in plain.items()}
+        values = {name: literal.value for name, literal in self.values.items()}
+        return {name: plain_value(v) for name, v in values.items() if not _holds_port(v)}
 
     # Literals
 
@@ -266,6 +266,11 @@ class Resolver:
             found = Family(held["family"], path.name)
             self.families.setdefault(node, {})[port] = found
         return path
+
+
+def _holds_port(value: Any) -> bool:
+    """Say whether a value that came from Python is, or is a list of, what JSON cannot hold."""
+    return any(map(_holds_port, value)) if is_list(value) else declared_port(value) is not None
 
 
 def _wanted(declared: Declaration) -> str:

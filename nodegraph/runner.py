@@ -406,7 +406,10 @@ class Runner:
 
     def _is_cancelled(self) -> bool:
         asked = self.settings.cancelled
-        return self._stopped or (asked is not None and asked())
+        try:
+            return self._stopped or (asked is not None and asked())
+        except Exception as error:
+            raise _Unheard from error
 
     def _stop_if_cancelled(self, name: str) -> None:
         if self._is_cancelled():

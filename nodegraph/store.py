@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,10 +96,12 @@ class Store:
     fault: str = ""
     """Why nothing is stored any more in this process, such as a full disk."""
     _written: int = 0
+    _gone: set[str] = field(default_factory=lambda: {""})
+    """Entries that were found damaged: not looked at again, also where they cannot be removed."""
 
     def has(self, key: str) -> bool:
         """Say whether there is an entry."""
-        return key != "" and os.path.exists(f"{self._place(key)}/entry.json")  # noqa: PTH110 (a hot path)
+        return key not in self._gone and os.path.exists(f"{self._place(key)}/entry.json")  # noqa: PTH110 (a hot path)
 
     def put(
         self, key: str, type_: str, outputs: Mapping[str, Any], notes: Sequence[Any] = ()
@@ -129,10 +131,11 @@ class Store:
             data = {"key": key, "type": type_, "outputs": values, "files": files}
             text = json.dumps({**data, "notes": list(notes)})
             (scratch / "entry.json").write_text(f"{_sum(text)}\n{text}", encoding="utf-8")
-            if place.exists() and not self.has(key):
+            if place.exists():
                 self.drop(key)  # what is left of one that was damaged
             with suppress(FileExistsError):  # another process was quicker
                 _move(scratch, place)
+                self._gone.discard(key)
             self._written += len(text) + sum(size for size, _ in files.values())
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -152,6 +155,7 @@ class Store:
             outputs = {port: self._value(form, place) for port, form in data["outputs"].items()}
         except Exception as error:  # a codec is a stranger's, and reads what may be anything
             self.drop(key)
+            self._gone.add(key)
             raise Damaged(reason(error)) from error
         return outputs, data["notes"]
 

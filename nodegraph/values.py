@@ -148,7 +148,7 @@ def _fit(value: Any, type_: PortType) -> Any:
         case "integer" | "number":
             return _fit_number(value, whole=type_.kind == "integer")
         case "choice":
-            fits = any(_same(value, choice) for choice in type_.choices)
+            return next((choice for choice in type_.choices if _same(value, choice)), _NO)
         case "file":
             fits = isinstance(value, str | Path) and str(value) != "" and "\0" not in str(value)
         case "string":

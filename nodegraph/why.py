@@ -21,11 +21,13 @@ Parts = dict[str, dict[str, Any]]
 def parts_of(keys: FrameKeys, prefix: str = "") -> Parts:
     """Return what the keys of a flow were made of, those of flows within too."""
     found: Parts = {}
+    mapped = {step.id for step in keys.plan.steps if step.mapped}
     for step, key in keys.steps.items():
         name = f"{prefix}/{step}" if prefix and step else prefix or step
         found[name] = {"key": key, **keys.parts.get(step, {})}
         if step in keys.bodies:
-            found.update(parts_of(keys.bodies[step], f"{name}[]" if step in keys.given else name))
+            inner = f"{name}[]" if step in mapped else name
+            found.update(parts_of(keys.bodies[step], inner))
     return found
 
 

@@ -103,18 +103,18 @@ class Workflow:
         entry = self.nodes[node]
         changed = replace(entry, inputs={**entry.inputs, port: value})
         raw_node = self.raw["nodes"][node]
-        plain = _plain(value.value)
+        plain = plain_value(value.value)
         raw_inputs = {**raw_node.get("inputs", {}), port: plain}
         raw_nodes = {**self.raw["nodes"], node: {**raw_node, "inputs": raw_inputs}}
         nodes = {**self.nodes, node: changed}
         return replace(self, nodes=nodes, raw={**self.raw, "nodes": raw_nodes})
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return what JSON can say of a value that was set from Python."""
     declared = declared_port(value)
     if declared is not None:
         return {"given": declared.name}
     if is_list(value):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     return str(value) if isinstance(value, Path) else value

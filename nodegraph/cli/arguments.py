@@ -134,7 +134,7 @@ def parser() -> Parser:
         command: Parser = commands.add_parser(name, help=about, **settings)
         module = "stored" if name in ("cache", "why") else "commands"
         command.set_defaults(command=_later(name, module), known=flags or BUILT_IN)
-        add_flags(command, *flags, "--traceback")
+        add_flags(command, *flags, *([] if name == "run" else ["--traceback"]))
         return command
 
     run = add("run", "run a workflow", description=RUN, add_help=False)
@@ -165,7 +165,7 @@ def add_run_flags(command: argparse.ArgumentParser) -> None:
     """Add the flags of `run` that every flow has."""
     about = "this help; with FLOW also its inputs"
     command.add_argument("-h", "--help", action="store_true", help=about)
-    add_flags(command, *(flag for flag in _FLAGS if flag != "--traceback"))
+    add_flags(command, *_FLAGS)
 
 
 def add_flags(command: argparse.ArgumentParser, *flags: str) -> None:

@@ -105,8 +105,9 @@ class PlainLines:
                     print(line, file=sys.stderr, flush=True)
             case "written":
                 _print_written(event, self.stdout)
-            case "store_off" | "damaged":
+            case "store_off" | "damaged" as kind:
                 print(_warning(event), file=sys.stderr, flush=True)
+                self.done = Done() if kind == "damaged" else self.done
             case _:
                 pass
 
@@ -116,17 +117,25 @@ class Bars:
 
     def __init__(self, progress: "Progress") -> None:
         self.progress = progress
-        self.loading = progress.add_task("loading packages", total=None, steps="")
-        self.tasks: dict[str, TaskID] = {}
+        self.tasks: dict[str, TaskID] = {"": self._loading()}
         self.done = Done()
         self.files: list[Event] = []
+
+    def _loading(self) -> "TaskID":
+        return self.progress.add_task("loading packages", total=None, steps="")
+
+    def _begin_anew(self, anew: bool) -> None:
+        if anew:
+            for task in self.tasks.values():
+                self.progress.remove_task(task)
+            self.tasks, self.done = {"": self._loading()}, Done()
 
     def __call__(self, event: Event) -> None:
         """Move the bars."""
         match event["event"]:
             case "planned":
                 self.done.total = event["nodes"]
-                self.progress.remove_task(self.loading)
+                self.progress.remove_task(self.tasks.pop(""))
             case "started" if self.done.total < MANY:
                 task = self.progress.add_task(event["node"], total=None, steps="")
                 self.tasks[event["node"]] = task
@@ -142,8 +151,9 @@ class Bars:
                     self.progress.console.print(line, markup=False)
             case "written":
                 self.files.append(event)
-            case "store_off" | "damaged":
+            case "store_off" | "damaged" as kind:
                 self.progress.console.print(_warning(event), markup=False)
+                self._begin_anew(kind == "damaged")
             case _:
                 pass
 

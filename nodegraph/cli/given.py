@@ -8,7 +8,7 @@ from typing import Any
 
 from nodegraph.api import Session, with_settings
 from nodegraph.checking import port_types
-from nodegraph.errors import Problem, WorkflowError
+from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.models import Models
 from nodegraph.packages import Packages
 from nodegraph.reading import load
@@ -84,7 +84,7 @@ def describe(declared: Declaration) -> str:
     else:
         ending = f"default: {json.dumps(declared.default.value, ensure_ascii=False)}"
     about = f"{declared.description}; " if declared.description else ""
-    return f"{about}{takes} ({ending})".replace("%", "%%")
+    return one_line(f"{about}{takes} ({ending})").replace("%", "%%")
 
 
 def from_text(text: str, type_: PortType) -> Any:

@@ -19,11 +19,12 @@ class Run:
     def __init__(self, work: Mapping[str, Any] | Path, store: Store | None, **values: Any) -> None:
         read = reading.load(work) if isinstance(work, Path) else reading.from_data(work)
         where = values.pop("where", {})
-        out = values.pop("out", None)
+        out, hear = values.pop("out", None), values.pop("hear", None)
         given = {name: Literal(value, Path.cwd()) for name, value in values.items()}
         self.events: list[dict[str, Any]] = []
+        heard = [self.events.append, *([hear] if hear else [])]
         told = Settings(out or Path("out"), store=store, **where)
-        ran = Session(read, given).run(told, write=out is not None, listeners=[self.events.append])
+        ran = Session(read, given).run(told, write=out is not None, listeners=heard)
         self.outputs = dict(ran)
 
     def _those(self, event: str) -> set[str]:

@@ -154,11 +154,14 @@ def test_sinks_of_a_flow_within_run(save: Any, tmp_path: Path) -> None:
 
 
 def test_the_record_holds_the_flows_within(save: Any, tmp_path: Path) -> None:
-    nodes = {"a": within("inner.json", name="bear")}
-    outer = save(outer=flow(nodes, {"toy": "a.toy"}), inner=INNER)
+    names = ("a", "again", "idle")
+    nodes = {name: within("inner.json", name="bear") for name in names}
+    outer = save(outer=flow(nodes, {"toy": "a.toy", "more": "again.toy"}), inner=INNER)
     nodegraph.run(outer, out=tmp_path / "out")
     record = json.loads((tmp_path / "out" / "toy.record.json").read_text())
-    assert record["flows"] == {"a": INNER}
+    (digest, text), *more = record["flows"]["texts"].items()
+    assert (text, more) == (INNER, [])
+    assert record["flows"]["places"] == {"a": digest, "again": digest}
     assert record["packages"] == {"nodegraph-toys": "1.0"}
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -202,6 +203,75 @@ def test_every_event_has_a_time(here: Path) -> None:
     nodegraph.run(flow({"n": toy("number")}, {"n": "n"}), out="o", on_event=events.append)
     assert all("time" in event for event in events)
     assert "written" in {event["event"] for event in events}
+
+
+@pytest.mark.parametrize("other", ["Ends", "ends_0001", "ENDS_12345"])
+def test_outputs_whose_files_could_clash_are_refused(other: str) -> None:
+    work = flow({"n": toy("number")}, {"ends": "n", other: "n"})
+    assert [p.code for p in nodegraph.check(work)] == ["clashing_outputs"]
+
+
+def test_modules_of_the_current_folder_are_left_alone(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "json.py").write_text("open('touched', 'w')")
+    monkeypatch.setenv("NODEGRAPH_CACHE", str(here / "cache"))
+    assert main(["nodes", "toys"]) == 0
+    assert not (here / "touched").exists()
+
+
+def test_a_list_of_toys_given_from_python_is_no_part_of_the_record(here: Path) -> None:
+    made = nodegraph.run(flow({"a": toy("toy", name="bear")}, {"a": "a"})).a
+    work = flow({"p": {**toy("paint", toy=ref("inputs.ts")), "map": ["toy"]}}, {"p": "p"})
+    work["inputs"] = {"ts": {"type": "array"}}
+    nodegraph.run(work, ts=[made, made], out="o")
+    assert json.loads((here / "o" / "p_0001.record.json").read_text())["inputs"] == {}
+
+
+def test_a_drawing_is_xml_whatever_the_ports_are_called(here: Path) -> None:
+    work = flow(
+        {"n": toy("number", **{"a\u0001b\ufffe": ref("m")}), "m": toy("number")}, {"n": "n"}
+    )
+    assert main(["graph", write(here / "f.json", work), "--out", "f.svg"]) == 0
+    ElementTree.fromstring((here / "f.svg").read_text())
+    links = [ref(f"n{i}") for i in range(150)]
+    nodes = {f"n{i}": toy("row", toys=links[:i]) for i in range(150)}
+    assert main(["graph", write(here / "f.json", flow(nodes, {"n": "n0"})), "--out", "f.svg"]) == 1
+
+
+def test_a_description_cannot_steer_the_terminal(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = flow({"n": toy("number", value=ref("inputs.i"))}, {"n": "n"})
+    work["inputs"] = {"i": {"type": "integer", "default": 1, "description": "\x1b[31mred\x07"}}
+    assert main(["run", write(here / "f.json", work), "--help"]) == 0
+    assert not {"\x1b", "\x07"} & set(capsys.readouterr().out)
+
+
+def test_a_note_that_json_cannot_hold_is_the_nodes_fault() -> None:
+    with pytest.raises(ValueError, match="the note 'loss' is NaN, which JSON cannot hold"):
+        nodegraph.Context().note("loss", math.nan)
+
+
+def test_problems_without_end_are_cut(here: Path) -> None:
+    nodes = ",".join(f'"n{i}": {{"type": "ab"}}' for i in range(2000))
+    (here / "many.json").write_text(f'{{"nodegraph": 1, "nodes": {{{nodes}}}}}')
+    assert len(nodegraph.check("many.json")) == 201
+    doubled = ",".join('"n": {"type": "a.b", "type": "a.b"}' for _ in range(2000))
+    (here / "many.json").write_text(f'{{"nodegraph": 1, "nodes": {{{doubled}}}}}')
+    assert len(nodegraph.check("many.json")) <= 202
+
+
+def test_one_folder_of_models_may_be_a_plain_text(models: Path) -> None:
+    work = flow({"m": toy("load_model", file="base")}, {"m": "m"})
+    assert nodegraph.check(work, models=str(models)) == ()
+
+
+def test_what_is_no_workflow_is_said() -> None:
+    wrong: Any
+    for wrong in (None, [], 7):
+        with pytest.raises(nodegraph.WorkflowError, match="is no workflow; give a path"):
+            nodegraph.run(wrong)
 
 
 # Signals

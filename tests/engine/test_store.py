@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nodegraph.cli.display import display
 from nodegraph.store import Damaged, Store
 from tests.engine import flows
 from tests.engine.flows import ref, toy
@@ -321,6 +324,34 @@ def test_what_was_not_used_for_the_longest_time_leaves_first(store: Store) -> No
     store.limit = 3 * size
     store.trim()
     assert {entry.key for entry in store.entries()} == {keys[0], keys[4], keys[5]}
+
+
+def test_damage_that_cannot_be_removed_is_passed_over(store: Store) -> None:
+    expected = Run(chain(), store).outputs
+    for path in store.folder.glob("??/*/entry.json"):
+        path.write_text(path.read_text() + "x")
+    shutil.rmtree(store.folder / "writing")
+    (store.folder / "writing").touch()
+    assert Run(chain(), store).outputs == expected
+
+
+def test_true_is_not_one(store: Store) -> None:
+    work = flows.flow({"e": toy("everything", table=ref("inputs.t"), real=1)}, {"e": "e"})
+    work["inputs"] = {"t": {"type": "object", "default": {"a": 1}}}
+    said = [Run(work, store, t={"a": value}).outputs["e"]["table"][1] for value in (1, True, 1.0)]
+    assert said == ["{'a': 1}", "{'a': True}", "{'a': 1.0}"]
+
+
+def test_a_terminal_shows_a_run_that_begins_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(chain(), store)
+    for path in store.folder.glob("??/*/entry.json"):
+        path.write_text("x")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with display(False, False, sys.stdout) as hear:
+        Run(chain(), store, hear=hear)
+    assert "a stored result was damaged and is computed again" in capsys.readouterr().err
 
 
 # Any flow at all
