@@ -137,5 +137,5 @@ def test_tiles_that_cannot_be_are_refused(tile: int, overlap: int) -> None:
 def test_what_is_not_finite_in_one_tile_is_refused() -> None:
     broken = latent(16, 16).samples
     broken[0, 0, 15, 15] = torch.nan
-    with pytest.raises(ValueError, match="decode: the picture is not finite"):
+    with pytest.raises(ValueError, match="decode: the latent is not finite"):
         decode(TOY_VAE, Latent(broken), tile=64, overlap=16)

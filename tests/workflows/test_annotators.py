@@ -17,7 +17,8 @@ sys.exit(code)
 """
 NO_HINTS = {
     "load", "save", "crop", "flip", "composite", "batch", "pick", "mask_blur", "mask_combine",
-    "mask_from_image", "mask_grow", "mask_invert", "image_from_mask",
+    "mask_from_image", "mask_grow", "mask_invert", "mask_resize", "image_from_mask", "rotate",
+    "unbatch",
 }  # fmt: skip
 
 
