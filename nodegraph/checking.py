@@ -40,7 +40,7 @@ class Checked:
     plan: Plan | None = None
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     files: dict[str, Path] = field(default_factory=dict[str, Path])
-    """Model files by `node.port`, in a flow within by `node/node.port`."""
+    """Files that are read by `node.port` or `inputs.name`, in a flow within by `node/node.port`."""
     flows: dict[str, Workflow] = field(default_factory=dict[str, Workflow])
     """Flows within, by the nodes in whose place they stand, such as `prepare/inner`."""
 

@@ -31,6 +31,18 @@ class Digests:
             whole.update(f"{file.relative_to(path).as_posix()}\0{self._file(file)}\n".encode())
         return whole.hexdigest()
 
+    def seen(self, digest: str) -> str | None:
+        """Return a file that had this digest when it was last looked at, and has it still."""
+        for key, known in list(self._known.items()):
+            if known == digest:
+                path = Path(key.rsplit("|", 3)[0])
+                try:
+                    if self._file(path) == digest:
+                        return str(path)
+                except OSError:
+                    continue
+        return None
+
     def remember(self) -> None:
         """Keep what was learnt; a cache that cannot be written is only slower."""
         if len(self._known) == self._before:

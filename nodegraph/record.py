@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from . import __version__
 from .checking import Checked
 from .digests import Digests
+from .environment import surroundings, versions
+from .package import Package
 from .packages import Packages
 from .plan import Plan
 from .workflow import Workflow
@@ -30,9 +32,16 @@ def make_record(
         **_flows(checked),
         "inputs": checked.inputs,
         "settings": dict(settings),
+        "environment": environment(owners, packages),
         "packages": {owner.distribution: owner.version for owner in owners},
         "files": {k: digests.of(path) for k, path in sorted(checked.files.items())},
     }
+
+
+def environment(owners: Sequence[Package], packages: Packages) -> dict[str, str]:
+    """Return what else may change bits: libraries, processor, threads."""
+    named = {lib for owner in owners for lib in packages.manifest(owner.name).data["libraries"]}
+    return {**versions(tuple(sorted(named))), **surroundings()}
 
 
 MOST: Final = 16 * 2**20

@@ -227,14 +227,20 @@ class Resolver:
         """
         value = conform(literal.value, type_)
         if type_.kind == "list" and type_.item and type_.item.kind == "file":
-            items = cast("list[Any]", value)
+            items = enumerate(cast("list[Any]", value))
             item = type_.item
-            return [self.literal(replace(literal, value=each), item, place) for each in items]
+            return [
+                self.literal(replace(literal, value=each), item, f"{place}[{index}]")
+                for index, each in items
+            ]
         if type_.kind != "file" or value is None:
             return value
         if type_.model:
             return self.model(literal, type_, place)
-        return self.path(literal, type_)
+        path = self.path(literal, type_)
+        if not type_.destination and path.is_file():
+            self.files[place] = path
+        return path
 
     def path(self, literal: Literal, type_: PortType) -> Path:
         """Return an absolute path; it must exist unless the node writes it."""
@@ -262,7 +268,7 @@ class Resolver:
             message = f"{path.name!r} holds {holds}, not {article(type_.model)}"
             raise Misfit("wrong_model", f"{message}; name another file")
         if type_.family and held.get("family"):
-            node, _, port = place.partition(".")
+            node, _, port = place.partition("[")[0].partition(".")
             found = Family(held["family"], path.name)
             self.families.setdefault(node, {})[port] = found
         return path

@@ -26,6 +26,7 @@ Run a workflow and write its outputs as files.
   nodegraph run flow.json --prompt "a red sphere" --seed 7
   nodegraph run flow.json --set sample.steps=30 --set edges.low=50
   nodegraph run flow.json --out pictures --models ~/models --device cuda
+  nodegraph run picture.png --seed 8     the flow that a picture carries, once more
 
 The flow's declared inputs are flags of their own; one that is named like a flag below is given
 with --input name=value. Paths on the command line start at the current folder.
@@ -56,6 +57,17 @@ this flow: an input, a file's contents, the source of a package, the version of 
 """
 
 
+VERIFY = """\
+Make a picture again from the record that it carries, without the store, and compare bit by bit.
+Versions, model files and the machine are compared with the record first.
+
+  nodegraph verify out/canny/image.png
+
+Exit code 0: the same in every bit. 1: it differs, and by how much is said.
+"""
+_MODULES: Final = {"cache": "stored", "why": "stored", "verify": "verifying"}
+
+
 def _device(word: str) -> str:
     if re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", word):
         return word
@@ -84,14 +96,13 @@ _FLAGS: Final[dict[str, dict[str, Any]]] = {
     "--device": {
         "type": _device,
         "metavar": "DEVICE",
-        "default": "cpu",
-        "help": "cpu, cuda or cuda:1 and so on (default: cpu)",
+        "help": "cpu, cuda or cuda:1 and so on (default: cpu, or a picture's own)",
     },
     "--dtype": {
         "choices": ("auto", "float32", "bfloat16", "float16"),
-        "default": "auto",
         "help": "what models compute in (default: auto, what suits the device)",
     },
+    "--trust": {**_SWITCH, "help": "run a picture's flow though it has nodes of other packages"},
     "--no-store": {**_SWITCH, "help": "compute everything anew, and keep nothing for the next run"},
     "--json": {**_SWITCH, "help": "answer as JSON on stdout: the problems, a run's events"},
     "--quiet": {**_SWITCH, "help": "say nothing but errors"},
@@ -132,7 +143,7 @@ def parser() -> Parser:
     def add(name: str, about: str, *flags: str, **settings: Any) -> Parser:
         settings.setdefault("description", about)
         command: Parser = commands.add_parser(name, help=about, **settings)
-        module = "stored" if name in ("cache", "why") else "commands"
+        module = _MODULES.get(name, "commands")
         command.set_defaults(command=_later(name, module), known=flags or BUILT_IN)
         add_flags(command, *flags, *([] if name == "run" else ["--traceback"]))
         return command
@@ -141,7 +152,7 @@ def parser() -> Parser:
     run.add_argument("flow", metavar="FLOW", nargs="?", help="the workflow file")
     add_run_flags(run)
     about = "say everything that is wrong with a workflow"
-    check = add("check", about, "--set", "--input", "--models", "--json")
+    check = add("check", about, "--set", "--input", "--models", "--trust", "--json")
     nodes = add("nodes", "list installed nodes, or show a node's page", "--json")
     nodes.add_argument("type", metavar="TYPE", nargs="?", help="'image', or 'image.canny'")
     schema = add("schema", "print the JSON Schema of workflow files")
@@ -150,6 +161,11 @@ def parser() -> Parser:
     cache.add_argument("action", metavar="ACTION", nargs="?", choices=ACTIONS, default="size")
     about = "say why a node's result is not taken from the store"
     why = add("why", about, "--set", "--input", "--models", "--device", "--dtype", description=WHY)
+    why.set_defaults(trust=False)
+    about = "make a picture again from its record, and compare"
+    verify = add("verify", about, "--models", "--trust", "--quiet", description=VERIFY)
+    verify.add_argument("picture", metavar="PICTURE", help="a PNG that nodegraph wrote")
+    verify.set_defaults(set=[], input=[])
     graph = add("graph", "draw a workflow: Mermaid on stdout, or a picture", description=GRAPH)
     about = "write a drawing instead: .svg, .png or .mmd"
     graph.add_argument("--out", metavar="FILE", help=about)

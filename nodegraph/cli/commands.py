@@ -19,14 +19,14 @@ from nodegraph.values import near
 
 from .arguments import RUN, Parser, add_run_flags, parser
 from .display import display
-from .given import add_inputs, session
+from .given import add_inputs, read_flow, session
 from .report import as_json
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a workflow and say where its outputs are; errors are the caller's to tell."""
     if arguments.help:
-        return _help(arguments.flow)
+        return _help(arguments)
     if arguments.flow is None:
         parser().error("run: which workflow? give its file")
     work = session(arguments)
@@ -108,12 +108,13 @@ def graph(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _help(flow: str | None) -> int:
+def _help(arguments: argparse.Namespace) -> int:
     """Print the flags of `run`, and of a flow its own inputs first."""
+    flow: str | None = arguments.flow
     if flow is None:
         about = Parser(prog="nodegraph run", add_help=False, description=RUN)
     else:
-        read = load(flow)
+        read = read_flow(flow, arguments)
         usage = f"nodegraph run {flow} [flags]"
         title = one_line(read.title or read.name).replace("%(", "% (")  # argparse formats these
         about = Parser(usage=usage, add_help=False, description=title)

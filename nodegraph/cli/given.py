@@ -2,15 +2,23 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+import shutil
+import sys
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
+from nodegraph.again import Again, again, strangers
 from nodegraph.api import Session, with_settings
 from nodegraph.checking import port_types
+from nodegraph.digests import Digests
 from nodegraph.errors import Problem, WorkflowError, one_line
+from nodegraph.manifest import cache_folder
 from nodegraph.models import Models
 from nodegraph.packages import Packages
+from nodegraph.picture import is_picture, read_record
 from nodegraph.reading import load
 from nodegraph.types import PortType
 from nodegraph.values import article, expected, near
@@ -20,12 +28,62 @@ from .arguments import BUILT_IN, Parser
 
 
 def session(arguments: argparse.Namespace) -> Session:
-    """Read the flow and everything that the command line gives to it.
+    """Read the flow, or that of a picture, and everything that the command line gives to it.
 
     Raises:
         WorkflowError: the flow is not in form, or a word does not fit.
     """
-    flow = _load(arguments.flow, arguments.rest)
+    if is_picture(Path(arguments.flow)):
+        return picture_session(arguments)[0]
+    arguments.device, arguments.dtype = where(arguments)
+    return _session(arguments, _load(arguments.flow, arguments.rest), {})
+
+
+def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
+    """Read the flow that a picture was made by; what the command line gives goes before.
+
+    Raises:
+        WorkflowError: the picture carries none, or it is a stranger's and was not agreed to.
+    """
+    made = _again(arguments)
+    arguments.device, arguments.dtype = where(arguments, made.device, made.dtype)
+    work = _session(arguments, made.flow, made.given)
+    if not arguments.trust:
+        _ask(made.flow, work.packages)
+    return work, made
+
+
+def where(arguments: argparse.Namespace, device: str = "cpu", dtype: str = "auto") -> Any:
+    """Return device and dtype, as they are given or else told."""
+    given = getattr(arguments, "device", None), getattr(arguments, "dtype", None)
+    return given[0] or device, given[1] or dtype
+
+
+def _again(arguments: argparse.Namespace) -> Again:
+    picture = Path(arguments.flow)
+    scratch = mkdtemp(prefix="nodegraph-")
+    weakref.finalize(arguments, shutil.rmtree, scratch, ignore_errors=True)
+    digests = Digests(cache_folder() / "digests.json")
+    return again(read_record(picture), picture, Path(scratch), digests)
+
+
+def _ask(flow: Workflow, packages: Packages) -> None:
+    """Show what a picture's flow would run, and ask, where that is more than our own nodes."""
+    foreign = strangers(flow, packages)
+    if not foreign:
+        return
+    said = f"the flow in this picture runs nodes of {', '.join(foreign)}, installed by others"
+    for entry in flow.nodes.values():
+        print(f"  {entry.id}: {entry.type}", file=sys.stderr)
+    print(one_line(said), file=sys.stderr)
+    if not sys.stdin.isatty() or input("run it? [y/N] ").strip().lower() not in ("y", "yes"):
+        message = f"{said}; look at it, then run it with --trust"
+        raise WorkflowError([Problem("not_trusted", "", message)])
+
+
+def _session(
+    arguments: argparse.Namespace, flow: Workflow, before: Mapping[str, Literal]
+) -> Session:
     parser = Parser(prog=f"nodegraph run {arguments.flow}", add_help=False)
     add_inputs(parser, flow)
     flags, unknown = parser.parse_known_args(arguments.rest)
@@ -36,9 +94,12 @@ def session(arguments: argparse.Namespace) -> Session:
         raise WorkflowError([Problem("bad_usage", "", f"unknown argument {word!r}{help_}")])
     here = Path.cwd()
     given = {
-        name: Literal(from_text(text, flow.inputs[name].type), here)
-        for name, text in vars(flags).items()
-        if text is not None
+        **before,
+        **{
+            name: Literal(from_text(text, flow.inputs[name].type), here)
+            for name, text in vars(flags).items()
+            if text is not None
+        },
     }
     for name, text in _pairs(arguments.input, "--input", "name=value"):
         type_ = flow.inputs[name].type if name in flow.inputs else PortType("string")
@@ -53,6 +114,11 @@ def session(arguments: argparse.Namespace) -> Session:
     else:
         settings = dict[str, Literal]()
     return Session(with_settings(flow, settings), given, packages, models)
+
+
+def read_flow(path: str, arguments: argparse.Namespace) -> Workflow:
+    """Read a flow for its help: from a workflow file or a picture."""
+    return _again(arguments).flow if is_picture(Path(path)) else load(path)
 
 
 def _load(path: str, rest: Sequence[str]) -> Workflow:

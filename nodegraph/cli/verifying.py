@@ -1,0 +1,106 @@
+"""The command that makes a picture again from its record and compares the two."""
+
+import argparse
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nodegraph import __version__
+from nodegraph.again import Again, differences
+from nodegraph.api import Session
+from nodegraph.digests import Digests
+from nodegraph.errors import Problem, WorkflowError, reason
+from nodegraph.journal import Event
+from nodegraph.manifest import cache_folder
+from nodegraph.record import make_record
+from nodegraph.runner import Settings
+
+from .display import display
+from .given import picture_session
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far a picture made again is from the old one; values of pixels go from 0 to 255."""
+
+    most: int
+    share: float
+    """Of all pixels, those that differ."""
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Say whether a picture can be made again: 0 when every bit is the same, 1 when not."""
+    picture = Path(arguments.picture)
+    arguments.flow, arguments.rest = arguments.picture, []
+    work, made = picture_session(arguments)
+    changed = differences(made.record, _now(work, made))
+    for line in changed:
+        print(f"changed since: {line}")
+    with TemporaryDirectory(prefix="nodegraph-") as scratch:
+        settings = Settings(Path(scratch), made.device, made.dtype, arguments.stopped)
+        with display(False, arguments.quiet, sys.stdout) as hear, redirect_stdout(sys.stderr):
+
+            def heard(event: Event) -> None:
+                if event["event"] != "written":
+                    hear(event)
+
+            written = work.run(settings, listeners=[heard]).written
+        paths = {w.name: w.path for w in written if w.path and w.path.suffix == ".png"}
+        return _told(picture, {name: compare(picture, path) for name, path in paths.items()})
+
+
+def _now(work: Session, made: Again) -> dict[str, object]:
+    """Return what a record made now would say."""
+    checked = work.check(running=True)
+    if checked.plan is None:
+        raise WorkflowError(checked.problems)
+    told = {"device": made.device, "dtype": made.dtype}
+    digests = Digests(cache_folder() / "digests.json")
+    return {
+        **make_record(work.flow, checked, work.packages, told, digests),
+        "nodegraph": __version__,
+    }
+
+
+def _told(picture: Path, found: dict[str, Difference | None]) -> int:
+    """Tell how the picture and what was made again differ."""
+    same = [name for name, difference in found.items() if difference and not difference.share]
+    if same:
+        print(f"{picture}: the same as the output {same[0]!r}, bit by bit")
+        return 0
+    near = {name: each for name, each in found.items() if each is not None}
+    if not near:
+        print(f"{picture}: no output of its flow is a picture of its size")
+        return 1
+    name, nearest = min(near.items(), key=lambda item: (item[1].share, item[1].most))
+    print(
+        f"{picture}: differs from the output {name!r} in {nearest.share:.2%} of the pixels, "
+        f"by at most {nearest.most} of 255"
+    )
+    return 1
+
+
+def compare(one: Path, other: Path) -> Difference | None:
+    """Compare the pixels of two picture files; None where they are not of one size.
+
+    Raises:
+        WorkflowError: one cannot be read.
+    """
+    from PIL import Image, ImageChops
+
+    try:
+        with Image.open(one) as first, Image.open(other) as second:
+            if first.size != second.size:
+                return None
+            difference = ImageChops.difference(first.convert("RGBA"), second.convert("RGBA"))
+            bands = [band.getextrema()[1] for band in difference.split()]
+            grey = difference.convert("RGB").point(lambda value: 255 if value else 0).convert("L")
+            count = sum(grey.histogram()[1:])
+            alpha = difference.getchannel("A").histogram()
+            most = max(int(band) for band in bands if isinstance(band, int | float))
+            return Difference(most, max(count, sum(alpha[1:])) / (first.width * first.height))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        message = f"{one}: cannot be compared: {reason(error)}"
+        raise WorkflowError([Problem("bad_picture", "", message)]) from error
