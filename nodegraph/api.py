@@ -24,6 +24,7 @@ from .store import Store, store_folder, store_limit
 from .values import near
 from .why import MOST, remember
 from .workflow import Literal, Workflow
+from .writing import sweep
 
 Flow = str | Path | Mapping[str, Any] | Workflow
 
@@ -221,6 +222,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Literal]:
 def _open_journal(folder: Path) -> Journal:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         return Journal(folder / "journal.jsonl")
     except OSError as error:
         reason = error.strerror or error

@@ -3,11 +3,12 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .values import is_json, show
+from .writing import deliver
 
 Report = Callable[[int, int, str], None]
 Tell = Callable[[str, Any], None]
@@ -65,14 +66,17 @@ class Context:
             self._discard = weakref.finalize(self, shutil.rmtree, self._scratch, True)
         return self._scratch
 
-    def claim(self, name: str) -> None:
-        """Take a file name in the folder `out` for this node: each is written once in a run.
+    def deliver(self, paths: Iterable[Path]) -> None:
+        """Move finished files, such as from `scratch`, into `out`, each in one step.
 
         Raises:
-            ValueError: another node has written it.
+            ValueError: another node of this run has written a file of that name.
+            OSError: the folder cannot be written; what stood there still does.
         """
-        if self._claim is not None:
-            self._claim(name)
+        for path in paths:
+            if self._claim is not None:
+                self._claim(path.name)
+            deliver(path, self.out / path.name)
 
     def close(self) -> None:
         """Delete the scratch folder, if there is one."""

@@ -18,6 +18,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)  # each event is one write at the end
+        if _is_cut(path):
+            self._file.write(b"\n")  # of a run that was killed: its last line ends here
         self._encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
     def __call__(self, event: Event) -> None:
@@ -37,3 +39,9 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _is_cut(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        return size > 0 and (file.seek(size - 1), file.read(1))[1] != b"\n"

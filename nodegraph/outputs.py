@@ -12,6 +12,7 @@ from .errors import NodegraphError, in_words
 from .jsontext import is_list
 from .ports import declared_port
 from .values import article
+from .writing import deliver
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,12 @@ def write_outputs(
     for name, value in values.items():
         items: list[Written] = []
         try:
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+            with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
                 for item in _write(name, value, Path(scratch), record):
-                    if item.path:
-                        claims.take(item.path.name, f"outputs.{name}")
-                    path = item.path and item.path.replace(folder / item.path.name)
+                    path = item.path and folder / item.path.name
+                    if item.path and path:
+                        claims.take(path.name, f"outputs.{name}")
+                        deliver(item.path, path)
                     items.append(replace(item, path=path))
         except Exception as error:  # noqa: BLE001 (a stranger's codec)
             why = error.strerror if isinstance(error, OSError) else in_words(error)

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,12 +15,10 @@ from .errors import NodegraphError, reason
 from .jsontext import is_list, is_table
 from .manifest import cache_folder
 from .ports import declared_port, port_named
-from .writing import fresh
+from .writing import fresh, sweep
 
 FORMAT: Final = "1"
 GIB: Final = 2**30
-_STALE: Final = 3600.0
-"""Seconds after which a folder that was never finished is somebody's who is gone."""
 
 
 class Unstorable(Exception):
@@ -208,7 +205,7 @@ class Store:
         from filelock import FileLock, Timeout
 
         with suppress(OSError, Timeout), FileLock(self.folder / "lock", timeout=0):
-            self._sweep()
+            sweep(self._made("writing"))
             entries = self.entries()
             held = sum(entry.bytes for entry in entries)
             for entry in entries:
@@ -216,13 +213,6 @@ class Store:
                     break
                 self.drop(entry.key)
                 held -= entry.bytes
-
-    def _sweep(self) -> None:
-        """Remove what processes that were killed have left."""
-        before = time.time() - _STALE
-        for place in (self.folder / "writing").iterdir():
-            if place.stat().st_mtime < before:
-                shutil.rmtree(place, ignore_errors=True)
 
     def _places(self) -> Iterator[Path]:
         with suppress(OSError):

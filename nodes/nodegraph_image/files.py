@@ -1,6 +1,5 @@
 """Nodes that read and write picture files."""
 
-import tempfile
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -60,7 +59,4 @@ def save(
         name: the file's name without `.png`
     """
     stem = name + "".join(f"_{number:04}" for number in context.items)
-    with tempfile.TemporaryDirectory(dir=context.out, prefix=".writing-") as scratch:
-        for path in ImageCodec.write(image, Path(scratch, stem), context.record):
-            context.claim(path.name)
-            path.replace(context.out / path.name)
+    context.deliver(ImageCodec.write(image, context.scratch / stem, context.record))
