@@ -35,6 +35,8 @@ class Context:
         tell: Tell | None = None,
         cancelled: Callable[[], bool] | None = None,
         items: tuple[int, ...] = (),
+        partial: Path | None = None,
+        every: int = 0,
         claim: Callable[[str], None] | None = None,
     ) -> None:
         self.device = device
@@ -46,6 +48,11 @@ class Context:
         """What the node told of itself with `note`."""
         self.items = items
         """Where the node, or a flow around it, is mapped: the number of this item, from 1."""
+        self.partial = partial
+        """A folder that outlives a run that is broken off, for this node and these inputs alone;
+        removed when the node is done. None where nothing is to be kept."""
+        self.every = every
+        """After how many steps the state of long work is to be kept in `partial`; 0 for never."""
         self._claim = claim
         self._report = report
         self._tell = tell

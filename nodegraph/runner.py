@@ -53,6 +53,8 @@ class Settings:
     """Nodes on the CPU that run at once, beside the one on the device."""
     store: Store | None = None
     """Where results are kept for the next run."""
+    checkpoint: int = 0
+    """Steps after which long nodes keep their state, to go on from after a crash; 0 for never."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(DEVICES, self.device):
@@ -111,21 +113,21 @@ class Runner:
             try:
                 return self._run(plan)
             except Damaged as damage:  # the entry is dropped: without it there is more to run
-                self.tell("damaged", why=str(damage))
+                self._tell("damaged", why=str(damage))
                 self._begin()
 
             except _Unheard as unheard:
                 raise (unheard.__cause__ or unheard) from None
 
     def _run(self, plan: Plan) -> dict[str, Any]:
-        self.tell("loading", nodes=len(plan.steps))
+        self._tell("loading", nodes=len(plan.steps))
         self.known = keys = self.keys.of(plan) if self.keys else None
         plan = self._left(plan, keys)
         for step in _every(plan):  # imported before anything runs
             if step.body is None and not step.stored:
                 assert step.function is not None
                 self._functions[step.function] = step.function()
-        self.tell("planned", nodes=len(plan.steps))
+        self._tell("planned", nodes=len(plan.steps))
         whole = Frame(plan, keys=keys)
         self._open(whole)
         pool = ThreadPoolExecutor(self.settings.threads, "nodegraph")
@@ -229,7 +231,7 @@ class Runner:
 
     def _skip(self, frame: Frame, index: int, because: str) -> None:
         step = frame.plan.steps[index]
-        self.tell("skipped", node=frame.name(step), because=because)
+        self._tell("skipped", node=frame.name(step), because=because)
         for _ in frame.arriving(step):
             pass  # taken, so that it can be dropped
         self._finish(frame, index, dict.fromkeys(step.spec.outputs, SKIPPED))
@@ -245,13 +247,13 @@ class Runner:
         """Begin a step that has a body, some of its items side by side."""
         step = frame.plan.steps[index]
         name = frame.name(step)
-        self.tell("started", node=name, type=step.type)
+        self._tell("started", node=name, type=step.type)
         arguments = self._arguments(frame, step)
         found = {port: len(arguments[port]) for port in step.mapped}
         if len(set(found.values())) > 1:
             counts = " and ".join(f"{port} has {count}" for port, count in found.items())
             message = f"{name}: is mapped over lists of unlike length: {counts}; make them equal"
-            self.tell("failed", node=name, error=message)
+            self._tell("failed", node=name, error=message)
             raise NodeError(message, node=name)
         count = next(iter(found.values())) if found else 1
         group = Group(frame, index, arguments, count, perf_counter())
@@ -275,7 +277,7 @@ class Runner:
         """Take over a finished item, and begin the next or end the group."""
         group.close(frame)
         if group.step.mapped:
-            self.tell("progress", node=group.name, done=group.finished, total=group.count)
+            self._tell("progress", node=group.name, done=group.finished, total=group.count)
         if group.opened < group.count:
             self._open(self._item(group))
         elif group.finished == group.count:
@@ -283,7 +285,7 @@ class Runner:
 
     def _end(self, group: Group) -> None:
         seconds = round(perf_counter() - group.began, 6)
-        self.tell("finished", node=group.name, seconds=seconds, bytes=0, peak_mib=_peak())
+        self._tell("finished", node=group.name, seconds=seconds, bytes=0, peak_mib=_peak())
         store, step = self.settings.store, group.step
         if store is not None and group.frame.key_of(step):
             ends = zip(group.keys, group.results, strict=True)
@@ -301,7 +303,7 @@ class Runner:
                 arguments[port] = conform(value, step.spec.inputs[port].type)
             except Misfit as misfit:
                 name = frame.name(step)
-                self.tell("failed", node=name, error=f"{name}.{port}: {misfit}")
+                self._tell("failed", node=name, error=f"{name}.{port}: {misfit}")
                 raise NodeError(f"{name}.{port}: {misfit}", node=name, port=port) from misfit
         return arguments
 
@@ -311,20 +313,22 @@ class Runner:
         self._stop_if_cancelled(name)
         if step.stored:
             return self._restored(frame, step)
-        self.tell("started", node=name, type=step.type)
+        self._tell("started", node=name, type=step.type)
         began = perf_counter()
         try:
             outputs, held = self._kept(name, step, self._call(frame, step, arguments))
         except NodeError as error:
-            self.tell("failed", node=name, error=str(error))
+            self._tell("failed", node=name, error=str(error))
             raise
         except (KeyboardInterrupt, Cancelled):
-            self.tell("cancelled", node=name)
+            self._tell("cancelled", node=name)
             raise
         seconds = round(perf_counter() - began, 6)
-        self.tell("finished", node=name, seconds=seconds, bytes=held, peak_mib=_peak())
+        self._tell("finished", node=name, seconds=seconds, bytes=held, peak_mib=_peak())
         if self.keys:
             self._store(frame, step, outputs, seconds)
+            if self.settings.checkpoint and self.settings.store:
+                self.settings.store.finish(frame.key_of(step))
         return outputs
 
     def _restored(self, frame: Frame, step: Step) -> dict[str, Any]:
@@ -333,8 +337,8 @@ class Runner:
         outputs, notes = self.settings.store.get(step.stored)
         for name, said in self.notes.restore(frame, step, notes):
             for about, value in said.items():
-                self.tell("note", node=name, about=about, value=value)
-        self.tell("cached", node=frame.name(step), type=step.type)
+                self._tell("note", node=name, about=about, value=value)
+        self._tell("cached", node=frame.name(step), type=step.type)
         return outputs
 
     def _store(self, frame: Frame, step: Step, outputs: dict[str, Any], seconds: float) -> None:
@@ -344,7 +348,7 @@ class Runner:
             return
         store.put(key, step.type, outputs, self.notes.kept(frame, step))
         if store.fault:
-            self.tell("store_off", why=store.fault)
+            self._tell("store_off", why=store.fault)
 
     def _call(self, frame: Frame, step: Step, arguments: dict[str, Any]) -> Any:
         context = self._context(frame, step) if step.spec.context else None
@@ -390,15 +394,19 @@ class Runner:
             if done >= total or now - last[0] >= _EVERY:
                 last[0] = now
                 told: Event = {"node": name, "done": done, "total": total}
-                self.tell("progress", **told, **({"message": message} if message else {}))
+                self._tell("progress", **told, **({"message": message} if message else {}))
 
+        key = frame.key_of(step) if self.settings.checkpoint else ""
+        store = self.settings.store
         return Context(
+            partial=store.partial(key) if store and key else None,
+            every=self.settings.checkpoint,
             device="cpu" if step.spec.device == "cpu" else self.settings.device,
             dtype=self.settings.dtype,
             out=self.settings.out,
             record=record and self.notes.within(record, frame, step),
             report=report,
-            tell=lambda about, value: self.tell("note", node=name, about=about, value=value),
+            tell=lambda about, value: self._tell("note", node=name, about=about, value=value),
             cancelled=self._is_cancelled,
             items=frame.items,
             claim=lambda file: self.claims.take(file, name),
@@ -413,10 +421,17 @@ class Runner:
 
     def _stop_if_cancelled(self, name: str) -> None:
         if self._is_cancelled():
-            self.tell("cancelled", **({"node": name} if name else {}))
+            self._tell("cancelled", **({"node": name} if name else {}))
             raise Cancelled
 
     def tell(self, event: str, **data: Any) -> None:
+        """Let every listener hear an event that is none of the runner's own."""
+        try:
+            self._tell(event, **data)
+        except _Unheard as unheard:
+            raise (unheard.__cause__ or unheard) from None
+
+    def _tell(self, event: str, **data: Any) -> None:
         """Let every listener hear an event; what one of them raises ends the run as it is."""
         with self._lock:
             told: Event = {"event": event, "time": round(time(), 6), **data}

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from .ports import declared_port, port_named
 from .writing import fresh, sweep
 
 FORMAT: Final = "1"
+_FORGOTTEN: Final = 14 * 86400.0
+"""Seconds after which the state of a run that was broken off leaves the store."""
 GIB: Final = 2**30
 
 
@@ -183,6 +186,18 @@ class Store:
             finally:
                 shutil.rmtree(away, ignore_errors=True)
 
+    def partial(self, key: str) -> Path | None:
+        """Return the folder of a result that is not done yet, made where it is not there."""
+        try:
+            return self._made(f"partial/{key}")
+        except OSError:
+            return None
+
+    def finish(self, key: str) -> None:
+        """Remove what was kept of a result before it was done."""
+        if key and (self.folder / "partial" / key).exists():
+            shutil.rmtree(self.folder / "partial" / key, ignore_errors=True)
+
     def entries(self) -> list[Entry]:
         """Return all entries, the one that was not used for the longest time first."""
         found = [_entry(place) for place in self._places()]
@@ -206,6 +221,7 @@ class Store:
 
         with suppress(OSError, Timeout), FileLock(self.folder / "lock", timeout=0):
             sweep(self._made("writing"))
+            self._forget()
             entries = self.entries()
             held = sum(entry.bytes for entry in entries)
             for entry in entries:
@@ -213,6 +229,13 @@ class Store:
                     break
                 self.drop(entry.key)
                 held -= entry.bytes
+
+    def _forget(self) -> None:
+        """Remove what was kept of results that nobody came back for."""
+        before = time.time() - _FORGOTTEN
+        for place in self._made("partial").iterdir():
+            if place.stat().st_mtime < before:
+                shutil.rmtree(place, ignore_errors=True)
 
     def _places(self) -> Iterator[Path]:
         with suppress(OSError):

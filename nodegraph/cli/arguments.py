@@ -68,6 +68,12 @@ Exit code 0: the same in every bit. 1: it differs, and by how much is said.
 _MODULES: Final = {"cache": "stored", "why": "stored", "verify": "verifying"}
 
 
+def _steps(word: str) -> int:
+    if re.fullmatch(r"[0-9]{1,6}", word):
+        return int(word)
+    raise argparse.ArgumentTypeError(f"{word!r} is no number of steps; write 5, or 0 for never")
+
+
 def _device(word: str) -> str:
     if re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", word):
         return word
@@ -101,6 +107,12 @@ _FLAGS: Final[dict[str, dict[str, Any]]] = {
     "--dtype": {
         "choices": ("auto", "float32", "bfloat16", "float16"),
         "help": "what models compute in (default: auto, what suits the device)",
+    },
+    "--checkpoint": {
+        "type": _steps,
+        "metavar": "STEPS",
+        "default": 0,
+        "help": "keep the state of sampling after so many steps, to go on from after a crash",
     },
     "--trust": {**_SWITCH, "help": "run a picture's flow though it has nodes of other packages"},
     "--no-store": {**_SWITCH, "help": "compute everything anew, and keep nothing for the next run"},

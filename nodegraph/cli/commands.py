@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = expanded(arguments.out) if arguments.out else Path("out", work.flow.name)
     store = None if arguments.no_store else default_store()
     where = (folder, arguments.device, arguments.dtype, arguments.stopped)
-    settings = Settings(*where, store=store)
+    settings = Settings(*where, store=store, checkpoint=arguments.checkpoint)
     show = display(arguments.json, arguments.quiet, sys.stdout)
     with show as hear, redirect_stdout(sys.stderr):  # what nodes print is no part of our answer
         work.run(settings, listeners=[hear])

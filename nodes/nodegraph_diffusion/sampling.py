@@ -17,6 +17,7 @@ from .inpainting import Inpainting
 from .latent import Latent
 from .masks import check_mask, mask_tensor, scale_mask
 from .predictor import UNet
+from .replay import Replayed
 from .samplers import SamplerName, make_sampler
 from .schedule import Rounding, Schedule, SchedulerName, make_schedule
 from .sigmas import Sigmas
@@ -81,11 +82,12 @@ def sample(
         guided = Guided(
             unet, schedule, positive, negative, cfg=cfg, batch=len(x), check=context.check
         )
+        replayed = Replayed(guided, context.partial, context.every)
         if kept is None:
-            x = _watch(walk(guided, x, schedule.sigmas, noise), x, schedule, context)
+            x = _watch(walk(replayed, x, schedule.sigmas, noise), x, schedule, context)
         else:
             area, base = (part.to(unet.device) for part in kept)
-            inpainting = Inpainting(guided, area, base, start)
+            inpainting = Inpainting(replayed, area, base, start)
             x = _watch(walk(inpainting, x, schedule.sigmas, noise), x, schedule, context)
             x = inpainting.close(x, schedule.sigmas[-1])
     return Latent(x.cpu().contiguous().clone())
