@@ -44,7 +44,7 @@ def test_a_run_killed_while_it_samples_is_taken_up(tmp_path: Path, quiet: bytes)
     out, store = tmp_path / "out", tmp_path / "store"
     run = start(out, store)
     until = time.monotonic() + 60
-    while not any(e["event"] == "progress" and e.get("done", 0) for e in events(out)):  # type: ignore[operator]
+    while not any(e["event"] == "progress" and e.get("done", 0) for e in events(out)):
         assert run.poll() is None
         assert time.monotonic() < until
         time.sleep(0.02)
