@@ -25,6 +25,8 @@ def reuse(plan: Plan, keys: FrameKeys, store: Store) -> Plan:
             continue
         kept[step.id] = replaced = _reused(step, ports, keys, store, sure)
         wanted.update(replaced.sources)
+    if all(kept.get(step.id) is step for step in plan.steps):
+        return plan
     steps = {step.id: kept[step.id] for step in plan.steps if step.id in kept}
     return make_plan(steps, plan.outputs)
 

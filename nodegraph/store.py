@@ -96,12 +96,16 @@ class Store:
     fault: str = ""
     """Why nothing is stored any more in this process, such as a full disk."""
     _written: int = 0
+    _root: str = ""
     _gone: set[str] = field(default_factory=lambda: {""})
     """Entries that were found damaged: not looked at again, also where they cannot be removed."""
 
     def has(self, key: str) -> bool:
         """Say whether there is an entry."""
-        return key not in self._gone and os.path.exists(f"{self._place(key)}/entry.json")  # noqa: PTH110 (a hot path)
+        if key in self._gone:
+            return False
+        self._root = self._root or str(self.folder)
+        return os.path.exists(f"{self._root}/{key[:2]}/{key}/entry.json")  # noqa: PTH110 (a hot path)
 
     def put(
         self, key: str, type_: str, outputs: Mapping[str, Any], notes: Sequence[Any] = ()

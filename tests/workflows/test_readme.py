@@ -1,5 +1,6 @@
 """The README: its commands run, its excerpts are true, its node is a node."""
 
+import os
 import re
 import shlex
 import shutil
@@ -40,6 +41,7 @@ def test_command_runs(checkout: Path, command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nodegraph.cli", *words],
         cwd=checkout, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "NODEGRAPH_STORE": str(checkout / "store")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout or done.stderr
