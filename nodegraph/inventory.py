@@ -4,6 +4,7 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +29,9 @@ def answer(request: dict[str, Any]) -> None:
 
 def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
     """Import a package and describe its nodes and the port types they use."""
+    began = perf_counter()
     loaded = import_module(module)
+    seconds = perf_counter() - began
     top = module.partition(".")[0]
     specs: dict[str, NodeSpec] = {}
     for attribute, value in vars(loaded).items():
@@ -43,6 +46,7 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
         "package": name,
         "modules": used,
         "stamp": stamp(used),
+        "seconds": round(seconds, 3),
         "sources": digest_of(used),
         "libraries": libraries(used),
         "nodes": {key: spec.to_json() for key, spec in specs.items()},

@@ -59,6 +59,10 @@ class Models:
             return _only(name, shipped)
         raise Misfit("missing_model", self._missing(name, base))
 
+    def names(self, folder: Path) -> set[str]:
+        """Return the names of the models below a folder."""
+        return {Path(rel).name.removesuffix(_SUFFIX) for rel, _ in self._list(folder)}
+
     def holds(self, path: Path) -> dict[str, Any] | None:
         """Say what a model file holds (`kind`, `family`), or None when no probe knows it.
 
@@ -105,9 +109,9 @@ class Models:
         searched = [base, *self.folders]
         shipped = sorted(self.places.models)
         names = {
-            Path(rel).name.removesuffix(_SUFFIX)
+            name
             for folder in (*self.folders, *self.places.models.values())
-            for rel, _ in self._list(folder)
+            for name in self.names(folder)
         }
         where = ", ".join(str(folder) for folder in searched)
         if shipped:

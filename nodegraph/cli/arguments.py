@@ -16,6 +16,8 @@ Run ControlNet pipelines from a JSON file.
   nodegraph check workflows/canny.json               everything that is wrong with it, at once
   nodegraph nodes                                    every installed node
   nodegraph nodes image.canny                        one node's page
+  nodegraph new-package sharpen                      a package of your own, to start from
+  nodegraph doctor                                   what is wrong with this installation
   nodegraph graph workflows/canny.json --out a.svg   the flow as a drawing
   nodegraph why workflows/canny.json sample          why a node runs again
 """
@@ -65,7 +67,20 @@ Versions, model files and the machine are compared with the record first.
 
 Exit code 0: the same in every bit. 1: it differs, and by how much is said.
 """
-_MODULES: Final = {"cache": "stored", "why": "stored", "verify": "verifying"}
+NEW = """\
+Write a package with one node, its test, an example workflow and a README, in a folder of its own.
+
+  nodegraph new-package sharpen
+  cd nodegraph-sharpen && pip install -e '.[test]' && pytest
+  nodegraph run flow.json
+"""
+_MODULES: Final = {
+    "cache": "stored",
+    "why": "stored",
+    "verify": "verifying",
+    "new-package": "packaging",
+    "doctor": "packaging",
+}
 
 
 def _steps(word: str) -> int:
@@ -178,6 +193,10 @@ def parser() -> Parser:
     verify = add("verify", about, "--models", "--trust", "--quiet", description=VERIFY)
     verify.add_argument("picture", metavar="PICTURE", help="a PNG that nodegraph wrote")
     verify.set_defaults(set=[], input=[])
+    new = add("new-package", "write a node package of your own", description=NEW)
+    new.add_argument("name", metavar="NAME", help="what workflows write before the dot")
+    new.add_argument("--out", metavar="DIR", help="where its folder is made (default: here)")
+    add("doctor", "say what is wrong with packages, models and machine", "--models", "--json")
     graph = add("graph", "draw a workflow: Mermaid on stdout, or a picture", description=GRAPH)
     about = "write a drawing instead: .svg, .png or .mmd"
     graph.add_argument("--out", metavar="FILE", help=about)
@@ -207,7 +226,7 @@ def _later(name: str, module: str) -> Callable[[argparse.Namespace], int]:
 
     def call(arguments: argparse.Namespace) -> int:
         commands = import_module(f"{__package__}.{module}")
-        command: Callable[[argparse.Namespace], int] = getattr(commands, name)
+        command: Callable[[argparse.Namespace], int] = getattr(commands, name.replace("-", "_"))
         return command(arguments)
 
     return call

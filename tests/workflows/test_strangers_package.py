@@ -1,16 +1,15 @@
 """A package of somebody else, as docs/packages.md tells: built, installed, found, checked, run."""
 
 import json
-import os
 import re
-import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as pillow
+
+from tests.workflows.elsewhere import Elsewhere
 
 PAGE = (Path(__file__).parents[2] / "docs" / "packages.md").read_text()
 
@@ -19,32 +18,6 @@ def block(language: str) -> str:
     """Return the one block of a language on the page that tells how to write a package."""
     (text,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return str(text)
-
-
-class Elsewhere:
-    """A folder and a virtual environment of a user; the environment sees this one's libraries."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.python = folder / "venv" / "bin" / "python"
-        self.call(sys.executable, "-m", "venv", "--without-pip", str(folder / "venv"))
-        site = next((folder / "venv").glob("lib/python*/site-packages"))
-        ours = sysconfig.get_path("purelib")
-        # addsitedir also reads .pth files there, by which an editable installation is found.
-        (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
-
-    def call(self, *words: str, expect: int = 0) -> str:
-        """Run a command there and return what it said."""
-        environment = {name: os.environ[name] for name in ("PATH", "XDG_CACHE_HOME")}
-        done = subprocess.run(
-            words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def nodegraph(self, *words: str, expect: int = 0) -> str:
-        """Run our command line in that environment."""
-        return self.call(str(self.python), "-m", "nodegraph.cli", *words, expect=expect)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +35,7 @@ def installed(elsewhere: Elsewhere) -> Elsewhere:
     (source / "picture_frames").mkdir(parents=True)
     (source / "pyproject.toml").write_text(block("toml"))
     (source / "picture_frames" / "__init__.py").write_text(block("python"))
-    wheels = str(elsewhere.folder / "wheels")
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    offline = ("--no-deps", "--no-index")
-    elsewhere.call(*pip, "wheel", "-q", *offline, "--no-build-isolation", "-w", wheels, str(source))
-    (wheel,) = Path(wheels).iterdir()
-    elsewhere.call(*pip, "--python", str(elsewhere.python), "install", "-q", *offline, str(wheel))
+    elsewhere.install(source)
     return elsewhere
 
 
