@@ -1,6 +1,6 @@
 """Port types: a class that may travel between nodes, and how its values are read and written."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,7 @@ from .errors import PackageError
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
-ABILITIES = ("read", "write", "dump", "restore", "size", "digest", "describe")
+ABILITIES = ("read", "write", "dump", "restore", "size", "digest", "describe", "examples")
 
 
 class Codec(Generic[T]):
@@ -56,6 +56,11 @@ class Codec(Generic[T]):
     @staticmethod
     def describe(value: T) -> str:
         """One short line for people, such as `1 x 128 x 128`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def examples() -> Sequence[T]:
+        """Give a few small values, with which nodes that take the type are tried."""
         raise NotImplementedError
 
     @classmethod

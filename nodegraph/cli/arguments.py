@@ -79,6 +79,7 @@ _MODULES: Final = {
     "why": "stored",
     "verify": "verifying",
     "new-package": "packaging",
+    "test-package": "packaging",
     "doctor": "packaging",
 }
 
@@ -196,6 +197,9 @@ def parser() -> Parser:
     new = add("new-package", "write a node package of your own", description=NEW)
     new.add_argument("name", metavar="NAME", help="what workflows write before the dot")
     new.add_argument("--out", metavar="DIR", help="where its folder is made (default: here)")
+    about = "call every node of a package at the edges of its ranges"
+    tried = add("test-package", about, "--json")
+    tried.add_argument("name", metavar="NAME", help="an installed package, such as image")
     add("doctor", "say what is wrong with packages, models and machine", "--models", "--json")
     graph = add("graph", "draw a workflow: Mermaid on stdout, or a picture", description=GRAPH)
     about = "write a drawing instead: .svg, .png or .mmd"

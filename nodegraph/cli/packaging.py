@@ -6,10 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nodegraph import __version__
+from nodegraph.conformance import Check, try_package
 from nodegraph.doctor import examine
+from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.models import Models, expanded
 from nodegraph.packages import Packages
 from nodegraph.scaffold import write_package
+from nodegraph.values import near
 
 
 def new_package(arguments: argparse.Namespace) -> int:
@@ -20,6 +23,29 @@ def new_package(arguments: argparse.Namespace) -> int:
         print(path)
     print(f"\nnext: cd {files[0].parent} && pip install -e '.[test]' && pytest")
     return 0
+
+
+def test_package(arguments: argparse.Namespace) -> int:
+    """Try a package as a whole: a line for each check; 1 where one fails."""
+    packages = Packages.installed()
+    if arguments.name not in packages.entries:
+        help_ = near(arguments.name, packages.names) or f"; installed: {', '.join(packages.names)}"
+        message = f"no package {arguments.name!r}{help_}"
+        raise WorkflowError([Problem("unknown_package", "", message)])
+    checks: list[Check] = []
+    for check in try_package(arguments.name, packages):
+        checks.append(check)
+        mark = "!!" if check.fault else "--" if check.passed_over else "ok"
+        why = check.fault or check.passed_over
+        if not arguments.json:
+            print(one_line(f"{mark}  {check.node:<28} {check.what}{': ' if why else ''}{why}"))
+    faults = sum(bool(check.fault) for check in checks)
+    if arguments.json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        over = sum(bool(check.passed_over) for check in checks)
+        print(f"{len(checks)} checks, {faults} failed, {over} passed over")
+    return 1 if faults else 0
 
 
 def doctor(arguments: argparse.Namespace) -> int:

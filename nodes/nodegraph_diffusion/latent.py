@@ -1,5 +1,6 @@
 """The latent: what a sampler works on and a VAE turns into pictures."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,12 @@ class LatentCodec(Codec["Latent"]):
     def digest(value: "Latent") -> str:
         """Digest shape and values."""
         return digest_of({"latent": value.samples})
+
+    @staticmethod
+    def examples() -> "list[Latent]":
+        """Give latents of four channels: 2 x 2, 3 x 5, and a batch."""
+        shapes = ((1, 4, 2, 2), (1, 4, 3, 5), (2, 4, 2, 2))
+        return [Latent(torch.linspace(-2, 2, math.prod(shape)).reshape(shape)) for shape in shapes]
 
     @staticmethod
     def describe(value: "Latent") -> str:

@@ -51,6 +51,11 @@ class SigmasCodec(Codec["Sigmas"]):
         return hashlib.sha256(_text(value).encode()).hexdigest()
 
     @staticmethod
+    def examples() -> "list[Sigmas]":
+        """Give a run of three steps, and one of none."""
+        return [Sigmas((14.6, 4.0, 1.0, 0.0)), Sigmas((1.0,))]
+
+    @staticmethod
     def describe(value: "Sigmas") -> str:
         """Say steps and ends."""
         place = f", {value.first + 1} to {value.first + value.count} of {value.whole}"

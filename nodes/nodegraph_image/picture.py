@@ -58,6 +58,11 @@ class ImageCodec(Codec["Image"]):
         return _digest(value.pixels)
 
     @staticmethod
+    def examples() -> "list[Image]":
+        """Give pictures of 8 x 8, of 7 x 13 and of one pixel, and a batch."""
+        return [Image(_grey(*shape, 3)) for shape in ((1, 8, 8), (2, 8, 8), (1, 7, 13), (1, 1, 1))]
+
+    @staticmethod
     def describe(value: "Image") -> str:
         """Say batch, height and width."""
         return _sides(value.pixels)
@@ -103,9 +108,20 @@ class MaskCodec(Codec["Mask"]):
         return _digest(value.values)
 
     @staticmethod
+    def examples() -> "list[Mask]":
+        """Give masks of the sizes of the example pictures."""
+        return [Mask(_grey(*shape)) for shape in ((1, 8, 8), (2, 8, 8), (1, 7, 13), (1, 1, 1))]
+
+    @staticmethod
     def describe(value: "Mask") -> str:
         """Say batch, height and width."""
         return _sides(value.values)
+
+
+def _grey(*shape: int) -> Floats:
+    """Return values from 0 to 1 of a shape, no two rows alike."""
+    count = int(np.prod(shape))
+    return np.asarray(np.arange(count) * 37 % 101 / 100, np.float32).reshape(shape)
 
 
 @port(codec=ImageCodec)

@@ -1,0 +1,274 @@
+"""Tries a node package as a whole, from nothing but its specifications."""
+
+import contextlib
+import io
+import itertools
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .context import Context
+from .errors import PackageError, reason
+from .jsontext import is_list
+from .packages import Packages
+from .ports import Port, declared_port, port_named
+from .spec import InputSpec, NodeSpec
+from .types import PortType
+from .values import Misfit, conform
+
+MOST_CALLS: Final = 60
+"""Calls of one node."""
+MOST: Final = 64
+"""The largest whole number that is tried, whatever a range allows: it is often a size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `fault` says what is wrong, `passed_over` why it was not."""
+
+    node: str
+    what: str
+    fault: str = ""
+    passed_over: str = ""
+
+
+def try_package(name: str, packages: Packages) -> Iterator[Check]:
+    """Yield all checks of a package.
+
+    Raises:
+        PackageError: it cannot be imported at all.
+        KeyError: there is no such package.
+    """
+    manifest = packages.manifest(name)
+    yield Check("", "the manifest is read without importing the package")
+    for node in manifest.nodes:
+        spec = manifest.spec(node)
+        type_ = f"{name}.{node}"
+        yield Check(type_, "has a help page", "" if spec.doc.strip() else "write a docstring")
+        yield from _defaults(type_, spec)
+        yield from _calls(type_, spec, packages.package(name).function(node))
+    for identity in sorted(manifest.ports):
+        port = port_named(identity)
+        documented = (_class_of(identity).__doc__ or "").strip()
+        yield Check(port.name, "its class has a docstring", "" if documented else "write one")
+
+
+def _defaults(type_: str, spec: NodeSpec) -> Iterator[Check]:
+    for port in spec.inputs.values():
+        if port.required or port.default is None or port.type.kind == "file":
+            continue
+        try:
+            conform(port.default, port.type)
+            fault = ""
+        except Misfit as misfit:
+            fault = f"{port.name}: {misfit}"
+        yield Check(type_, f"default of {port.name} is within its range", fault)
+
+
+def _calls(type_: str, spec: NodeSpec, function: Callable[..., Any]) -> Iterator[Check]:
+    """Call a node with values at the edges of its ranges, and look at what it does."""
+    what = "called at the edges of its ranges"
+    why = _unfit(spec)
+    values = {} if why else {p.name: _values(p) for p in spec.inputs.values()}
+    lacking = [name for name, found in values.items() if not found]
+    if lacking:
+        why = f"no example of {', '.join(lacking)}"
+    if why:
+        yield Check(type_, what, passed_over=why)
+        return
+    calls = 0
+    for arguments in _combined(values):
+        calls += 1
+        fault = _call(spec, function, arguments)
+        if fault:
+            yield Check(type_, what, f"{_said(arguments)}: {fault}")
+            return
+    yield Check(type_, f"{what}, {calls} times")
+
+
+def _unfit(spec: NodeSpec) -> str:
+    """Say why a node cannot be called blindly, or ""."""
+    if any(port.type.kind == "file" and port.required for port in spec.inputs.values()):
+        return "it reads or writes files"
+    if any(port.type.destination for port in spec.inputs.values()):
+        return "it writes files"
+    return ""
+
+
+def _combined(values: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield each value once with the first of all others, then mixtures, always the same."""
+    first = {name: found[0] for name, found in values.items()}
+    yield dict(first)
+    count = 1
+    for name, found in values.items():
+        for value in found[1:]:
+            yield {**first, name: value}
+            count += 1
+    dice = random.Random(0)
+    for _ in range(max(0, MOST_CALLS - count)):
+        if all(len(found) == 1 for found in values.values()):
+            return
+        yield {name: dice.choice(found) for name, found in values.items()}
+
+
+def _values(port: InputSpec) -> list[Any]:
+    own = [] if port.required else [port.default]
+    return own + [value for value in _edges(port.type) if value not in own]
+
+
+def _edges(type_: PortType) -> list[Any]:
+    """Return values at the edges of what a type takes; none where nothing is known."""
+    if type_.kind == "port":
+        codec = port_named(type_.port).codec
+        return [_Same(each) for each in codec.examples()] if codec.can("examples") else []
+    if type_.kind == "list":
+        items = _edges(type_.item) if type_.item else []
+        least = int(type_.limits.get("minItems", 0))
+        return [items[:1] * max(1, least), (items * 2)[: max(2, least)]] if items else []
+    plain: dict[str, list[Any]] = {
+        "boolean": [False, True],
+        "choice": list(type_.choices),
+        "string": [text for text in ("", "a", "a b, (c:1.2)") if _takes(type_, text)],
+        "object": [{}],
+    }
+    return plain.get(type_.kind) or _numbers(type_)
+
+
+def _numbers(type_: PortType) -> list[Any]:
+    if type_.kind not in ("integer", "number"):
+        return []
+    step = type_.limits.get("multipleOf", 1 if type_.kind == "integer" else 1e-6)
+    low = type_.limits.get("minimum", type_.limits.get("exclusiveMinimum", 0))
+    high = min(type_.limits.get("maximum", type_.limits.get("exclusiveMaximum", MOST)), MOST)
+    tried = [low, low + step, high - step, high, (low + high) / 2, (low + high) // 2, 0, 1, MOST]
+    if type_.kind == "integer":
+        tried = [int(value) for value in tried if float(value).is_integer()]
+    return [value for value in dict.fromkeys(tried) if value <= MOST and _takes(type_, value)]
+
+
+def _takes(type_: PortType, value: Any) -> bool:
+    try:
+        conform(value, type_)
+    except Misfit:
+        return False
+    return True
+
+
+class _Same:
+    """An example, compared by identity: its class may not be comparable."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Same):
+        return value.value
+    return [_plain(item) for item in value] if is_list(value) else value
+
+
+def _call(spec: NodeSpec, function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
+    """Call a node twice with the same values; return what is wrong, or ""."""
+    given = {n: conform(_plain(value), spec.inputs[n].type) for n, value in arguments.items()}
+    before, state = _digest(list(given.values())), _random_state()
+    with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
+        answers: list[Any] = []
+        for _ in range(2):
+            heard = io.StringIO()
+            context = Context(out=Path(scratch))
+            lent = {spec.context: context} if spec.context else {}
+            try:
+                with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
+                    answers.append(function(**given, **lent))
+            except ValueError as error:
+                return "" if str(error).strip() else "raised a ValueError without words"
+            except Exception as error:  # noqa: BLE001 (a stranger's code)
+                return f"raised {reason(error)}; raise a ValueError in words for what cannot be"
+            finally:
+                context.close()
+            if heard.getvalue():
+                return "printed something; use Context.progress or Context.note"
+        if _digest(list(given.values())) != before:
+            return "changed a value that it was given; return a new one"
+        if _random_state() != state:
+            return "used the global random state; use a generator of its own, with a seed"
+        return _outputs(spec, answers)
+
+
+def _outputs(spec: NodeSpec, answers: list[Any]) -> str:
+    """Look at what two calls gave."""
+    for name, output in spec.outputs.items():
+        pair = [getattr(each, name) if spec.several else each for each in answers]
+        try:
+            conform(pair[0], output.type)
+        except Misfit as misfit:
+            return f"output {name!r}: {misfit}"
+        if spec.cache and _digest(pair[0]) != _digest(pair[1]):
+            return f"output {name!r} differs between two equal calls; say @node(cache=False)"
+        fault = _stored(pair[0])
+        if fault:
+            return f"output {name!r}: {fault}"
+    return ""
+
+
+def _stored(value: Any) -> str:
+    declared = declared_port(value)
+    if declared is None or not (declared.codec.can("dump") and declared.codec.can("restore")):
+        return ""
+    with tempfile.TemporaryDirectory(prefix="nodegraph-") as folder:
+        try:
+            declared.codec.dump(value, Path(folder))
+            files = [path for path in Path(folder).rglob("*") if path.is_file()]
+            if any(path.read_bytes()[:1] == b"\x80" for path in files):
+                return "is stored as pickle; use safetensors, npy or JSON"
+            back = declared.codec.restore(Path(folder))
+        except Exception as error:  # noqa: BLE001 (a stranger's code)
+            return f"cannot be stored and restored: {reason(error)}"
+    return "" if _digest(back) == _digest(value) else "is not the same after it was stored"
+
+
+def _digest(value: Any) -> Any:
+    """Return what two equal values have in common; None of what cannot say."""
+    declared = declared_port(value)
+    if declared is not None:
+        return declared.codec.digest(value) if declared.codec.can("digest") else None
+    if is_list(value):
+        return [_digest(item) for item in value]
+    return json.dumps(value, sort_keys=True, default=repr)
+
+
+def _random_state() -> tuple[Any, ...]:
+    """Return the state of every global generator that is there."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    found: list[Any] = [random.getstate()]
+    if numpy is not None:
+        found.append(repr(numpy.random.get_state()))
+    if torch is not None:
+        found.append(bytes(torch.get_rng_state().tolist()))
+    return tuple(found)
+
+
+def _class_of(identity: str) -> Any:
+    module, _, name = identity.partition(":")
+    found: Any = sys.modules[module]
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _said(arguments: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    for name, value in arguments.items():
+        plain = _plain(value)
+        port: Port | None = declared_port(plain)
+        shown = port.codec.describe(plain) if port and port.codec.can("describe") else repr(plain)
+        parts.append(f"{name}={shown[:40]}")
+    return ", ".join(itertools.islice(parts, 8))
+
+
+__all__ = ["Check", "PackageError", "try_package"]
