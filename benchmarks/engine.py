@@ -16,7 +16,8 @@ from typing import Any
 
 from nodegraph.journal import Journal
 from nodegraph.plan import Plan, Source, Step, make_plan
-from nodegraph.runner import Runner, Settings
+from nodegraph.runner import Runner
+from nodegraph.settings import Settings
 from nodegraph.spec import InputSpec, NodeSpec, OutputSpec
 from nodegraph.types import PortType
 

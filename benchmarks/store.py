@@ -24,7 +24,8 @@ from nodegraph.environment import surroundings
 from nodegraph.keys import Keys
 from nodegraph.packages import Packages
 from nodegraph.plan import Plan
-from nodegraph.runner import Runner, Settings
+from nodegraph.runner import Runner
+from nodegraph.settings import Settings
 from nodegraph.store import Store
 
 FLOWS = Path(__file__).parents[1] / "workflows"

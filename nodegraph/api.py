@@ -19,7 +19,8 @@ from .outputs import Written, write_outputs
 from .packages import Packages
 from .plan import Plan
 from .record import make_record
-from .runner import Runner, Settings
+from .runner import Runner
+from .settings import Settings
 from .store import Store, store_folder, store_limit
 from .values import near
 from .why import MOST, remember
@@ -115,7 +116,7 @@ class Session:
             record = make_record(self.flow, checked, self.packages, told, digests)
             runner.settings = replace(settings, record=record)
             values = runner.run(plan)
-            record = with_notes(record, runner.notes.said)
+            record = with_notes(record, runner.calls.notes.said)
             written: list[Written] = []
 
             def tell(item: Written) -> None:
@@ -123,7 +124,7 @@ class Session:
                 path = str(item.path) if item.path else None
                 runner.tell("written", output=item.name, path=path, about=item.about)
 
-            write_outputs(values, settings.out, record, runner.claims, tell)
+            write_outputs(values, settings.out, record, runner.calls.claims, tell)
             return Outputs(values, written)
 
 

@@ -19,6 +19,7 @@ from .ports import declared_port, port_named
 from .writing import fresh, sweep
 
 FORMAT: Final = "1"
+LEAST: Final = 0.001
 _FORGOTTEN: Final = 14 * 86400.0
 """Seconds after which the state of a run that was broken off leaves the store."""
 GIB: Final = 2**30
@@ -91,7 +92,7 @@ class Store:
     folder: Path
     limit: int = 10 * GIB
     """Bytes; more are held for as long as a run lasts."""
-    least: float = 0.001
+    least: float = LEAST
     """Seconds that computing has to take: to store what was quicker would not be worth it."""
     fault: str = ""
     """Why nothing is stored any more in this process, such as a full disk."""

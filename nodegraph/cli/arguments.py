@@ -124,7 +124,8 @@ _FLAGS: Final[dict[str, dict[str, Any]]] = {
         "choices": ("auto", "float32", "bfloat16", "float16"),
         "help": "what models compute in (default: auto, what suits the device)",
     },
-    "--checkpoint": {
+    "--save-every": {
+        "dest": "checkpoint",
         "type": _steps,
         "metavar": "STEPS",
         "default": 0,

@@ -13,7 +13,7 @@ from nodegraph.models import expanded
 from nodegraph.packages import Packages
 from nodegraph.page import node_page
 from nodegraph.reading import load
-from nodegraph.runner import Settings
+from nodegraph.settings import Settings
 from nodegraph.spec import NodeSpec
 from nodegraph.values import near
 

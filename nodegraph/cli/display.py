@@ -18,7 +18,7 @@ MANY: Final = 200
 _WORTH_A_LINE: Final = 0.1
 """Seconds from which on a node within a group is told of."""
 
-_OVER: Final = {"finished": "", "cached": "from the store", "skipped": "skipped, {because}"}
+_OVER: Final = {"finished": "", "cached": "from {where}", "skipped": "skipped, {because}"}
 
 
 @contextmanager

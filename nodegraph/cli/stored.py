@@ -10,7 +10,7 @@ from nodegraph.digests import Digests
 from nodegraph.errors import NodegraphError, Problem, WorkflowError
 from nodegraph.keys import FrameKeys
 from nodegraph.manifest import cache_folder
-from nodegraph.runner import Settings
+from nodegraph.settings import Settings
 from nodegraph.store import GIB, Store
 from nodegraph.values import near
 from nodegraph.why import changes, parts_of, remembered, volatile

@@ -15,7 +15,7 @@ from nodegraph.errors import Problem, WorkflowError, reason
 from nodegraph.journal import Event
 from nodegraph.manifest import cache_folder
 from nodegraph.record import make_record
-from nodegraph.runner import Settings
+from nodegraph.settings import Settings
 
 from .display import display
 from .given import picture_session

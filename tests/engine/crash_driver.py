@@ -17,7 +17,7 @@ from pathlib import Path
 from nodegraph import reading
 from nodegraph.api import Session
 from nodegraph.errors import NodegraphError
-from nodegraph.runner import Settings
+from nodegraph.settings import Settings
 from nodegraph.store import Store
 
 FAULTS = ctypes.CDLL(None)

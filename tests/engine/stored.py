@@ -6,7 +6,7 @@ from typing import Any
 
 from nodegraph import reading
 from nodegraph.api import Session
-from nodegraph.runner import Settings
+from nodegraph.settings import Settings
 from nodegraph.store import Store
 from nodegraph.workflow import Literal
 from tests.engine import flows

@@ -14,7 +14,7 @@ from nodegraph.api import Session, default_store
 from nodegraph.cli import main
 from nodegraph.digests import Digests
 from nodegraph.reading import from_data
-from nodegraph.runner import Settings
+from nodegraph.settings import Settings
 from nodegraph.store import Store
 from tests.engine import flows
 from tests.engine.conftest import write_metadata
