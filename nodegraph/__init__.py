@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .api import Outputs, check, run
+    from .batching import batch
     from .context import Cancelled, Context
     from .decorator import node
     from .errors import NodeError, NodegraphError, PackageError, WeightsError, WorkflowError
@@ -16,11 +17,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Cancelled", "Codec", "Context", "Destination", "Family", "ModelFile", "NodeError",
     "NodegraphError", "Outputs", "PackageError", "WeightsError", "WorkflowError",
-    "check", "node", "port", "run",
+    "batch", "check", "node", "port", "run",
 ]  # fmt: skip
 
 _HOME = {
     "api": ("Outputs", "check", "run"),
+    "batching": ("batch",),
     "context": ("Cancelled", "Context"),
     "errors": ("NodeError", "NodegraphError", "PackageError", "WeightsError", "WorkflowError"),
     "decorator": ("node",),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from time import time
 from typing import Any
@@ -12,7 +13,7 @@ from .digests import Digests
 from .errors import Problem, WorkflowError
 from .journal import Journal, Listener
 from .keys import Keys
-from .manifest import cache_folder
+from .memory import Memory, memory_limit
 from .models import Models
 from .notes import with_notes
 from .outputs import Written, write_outputs
@@ -66,6 +67,9 @@ class Session:
     given: dict[str, Literal] = field(default_factory=dict[str, Literal])
     packages: Packages = field(default_factory=Packages.installed)
     models: Models = field(default_factory=Models.searching)
+    digests: Digests = field(default_factory=Digests.of_user)
+    explained: bool = True
+    """Keep for `why` what the keys of this flow's results were made of."""
 
     def check(self, *, running: bool = False) -> Checked:
         """Find everything that is wrong, before anything is loaded."""
@@ -80,31 +84,40 @@ class Session:
             WorkflowError: the flow or the values are wrong; nothing was run.
             NodegraphError: the folder cannot be written, a package is broken, or a node failed.
         """
+        try:
+            return self.once(settings, write=write, listeners=listeners)
+        finally:
+            self.close(settings.store)
+
+    def once(
+        self, settings: Settings, *, write: bool = True, listeners: Sequence[Listener] = ()
+    ) -> Outputs:
+        """Do what `run` does, where more runs follow and only the last one calls `close`."""
         checked = self.check(running=True)
         if checked.plan is None:
             raise WorkflowError(checked.problems)
-        digests = Digests(cache_folder() / "digests.json")
-        runner = Runner(settings, listeners, self.keys(checked.plan, settings, digests))
+        runner = Runner(settings, listeners, self.keys(checked.plan, settings))
         try:
             if not write:
                 return Outputs(runner.run(checked.plan))
-            return self._written(checked, checked.plan, runner, digests)
+            return self._written(checked, checked.plan, runner)
         finally:
-            digests.remember()
-            if settings.store:
-                self._keep(settings.store, runner)
+            if settings.store and runner.known is not None and runner.known.parts:
+                assert self.flow.file is not None
+                remember(settings.store.folder, self.flow.file, runner.known)
 
-    def keys(self, plan: Plan, settings: Settings, digests: Digests) -> Keys:
+    def close(self, store: Store | None) -> None:
+        """Keep the digests of files that were read, and hold the store to its limit."""
+        self.digests.remember()
+        if store:
+            store.trim()
+
+    def keys(self, plan: Plan, settings: Settings) -> Keys:
         """Return what makes the keys of this flow's results."""
-        parts = self.flow.file is not None and len(plan.steps) <= MOST
-        return Keys(self.packages, digests, settings.device, settings.dtype, parts=parts)
+        parts = self.explained and self.flow.file is not None and len(plan.steps) <= MOST
+        return Keys(self.packages, self.digests, settings.device, settings.dtype, parts=parts)
 
-    def _keep(self, store: Store, runner: Runner) -> None:
-        store.trim()
-        if self.flow.file is not None and runner.known is not None and runner.known.parts:
-            remember(store.folder, self.flow.file, runner.known)
-
-    def _written(self, checked: Checked, plan: Plan, runner: Runner, digests: Digests) -> Outputs:
+    def _written(self, checked: Checked, plan: Plan, runner: Runner) -> Outputs:
         """Run, and write outputs and journal."""
         settings = runner.settings
         told = {"device": settings.device, "dtype": settings.dtype}
@@ -113,7 +126,7 @@ class Session:
             runner.listeners = heard
             head = {"flow": self.flow.name, "inputs": checked.inputs, **told}
             journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
-            record = make_record(self.flow, checked, self.packages, told, digests)
+            record = make_record(self.flow, checked, self.packages, told, self.digests)
             runner.settings = replace(settings, record=record)
             values = runner.run(plan)
             record = with_notes(record, runner.calls.notes.said)
@@ -138,7 +151,9 @@ def check(
         inputs: values of declared inputs.
     """
     try:
-        session = Session(_read(flow), _given(inputs or {}), models=Models.searching(models))
+        session = Session(
+            read_flow(flow), given_values(inputs or {}), models=Models.searching(models)
+        )
     except WorkflowError as error:
         return error.problems
     return session.check().problems
@@ -156,6 +171,7 @@ def run(
     on_event: Listener | None = None,
     cancelled: Callable[[], bool] | None = None,
     store: bool = True,
+    memory: bool = True,
     **values: Any,
 ) -> Outputs:
     """Run a flow and return its outputs as values: `run("flow.json", prompt="a cube").image`.
@@ -169,18 +185,28 @@ def run(
         on_event: hears every event of the run.
         cancelled: asked between nodes and steps; the run ends with `Cancelled` when it says True.
         store: take results from the store on disk, and put them there.
+        memory: keep models for the next call in this process, up to NODEGRAPH_MEMORY GiB.
 
     Raises:
         WorkflowError: the flow or the values are wrong; nothing was run.
         NodeError: a node failed.
     """
-    read = with_settings(_read(flow), _given(settings or {}))
-    session = Session(read, _given({**(inputs or {}), **values}), models=Models.searching(models))
+    read = with_settings(read_flow(flow), given_values(settings or {}))
+    session = Session(
+        read, given_values({**(inputs or {}), **values}), models=Models.searching(models)
+    )
     folder = Path(out) if out is not None else Path("out", read.name)
     listeners = [on_event] if on_event else []
     kept = default_store() if store else None
-    where = Settings(folder, device, dtype, cancelled, store=kept)
+    held = process_memory() if memory else None
+    where = Settings(folder, device, dtype, cancelled, store=kept, memory=held)
     return session.run(where, write=out is not None, listeners=listeners)
+
+
+@cache
+def process_memory() -> Memory:
+    """Return what all runs of this process keep models in."""
+    return Memory(memory_limit())
 
 
 def default_store() -> Store | None:
@@ -207,7 +233,8 @@ def with_settings(flow: Workflow, settings: Mapping[str, Literal]) -> Workflow:
     return flow
 
 
-def _read(flow: Any) -> Workflow:
+def read_flow(flow: Any) -> Workflow:
+    """Return a workflow from a path, a dict, or what it is already."""
     if isinstance(flow, Workflow):
         return flow
     if not isinstance(flow, str | Path | Mapping):
@@ -215,7 +242,8 @@ def _read(flow: Any) -> Workflow:
     return reading.from_data(flow) if isinstance(flow, Mapping) else reading.load(flow)
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Literal]:
+def given_values(values: Mapping[str, Any]) -> dict[str, Literal]:
+    """Return values from Python; paths in them start at the current folder."""
     here = Path.cwd()
     return {name: Literal(value, here) for name, value in values.items()}
 

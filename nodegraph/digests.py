@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .jsontext import is_table
+from .manifest import cache_folder
 from .writing import write_whole
 
 
@@ -17,6 +18,11 @@ class Digests:
         self._place = place
         self._known = _remembered(place)
         self._before = len(self._known)
+
+    @classmethod
+    def of_user(cls) -> "Digests":
+        """Return those that are remembered in the user's cache."""
+        return cls(cache_folder() / "digests.json")
 
     def of(self, path: Path) -> str:
         """Return the digest of a file, or of all names and contents below a folder.

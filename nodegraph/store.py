@@ -97,6 +97,9 @@ class Store:
     fault: str = ""
     """Why nothing is stored any more in this process, such as a full disk."""
     _written: int = 0
+    """Bytes that were put since the entries were counted."""
+    _counted: int | None = None
+    """Bytes that there were then."""
     _root: str = ""
     _gone: set[str] = field(default_factory=lambda: {""})
     """Entries that were found damaged: not looked at again, also where they cannot be removed."""
@@ -219,7 +222,7 @@ class Store:
 
     def trim(self) -> None:
         """Remove what was not used for the longest time, until the limit holds; once at a time."""
-        if not self._written:
+        if not self._written or self._has_room():
             return
         self._written = 0
         from filelock import FileLock, Timeout
@@ -234,6 +237,13 @@ class Store:
                     break
                 self.drop(entry.key)
                 held -= entry.bytes
+            self._counted = held
+
+    def _has_room(self) -> bool:
+        """Say that counting, which reads every folder, would surely find the limit kept."""
+        if self._counted is None or self._written > self.limit // 20:  # others write, too
+            return False
+        return self._counted + self._written <= self.limit
 
     def _forget(self) -> None:
         """Remove what was kept of results that nobody came back for."""

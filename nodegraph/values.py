@@ -102,6 +102,18 @@ def expected(type_: PortType) -> str:
     return ", ".join(words) + (" or null" if type_.nullable else "")
 
 
+def from_text(text: str, type_: PortType) -> Any:
+    """Read a value from a word: text stays text, everything else is written as in JSON."""
+    if type_.kind in ("string", "file", "port"):
+        return text
+    if type_.kind == "choice" and text in type_.choices:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # the check says what would be right
+
+
 def conform(value: Any, type_: PortType) -> Any:
     """Return the value as the node gets it: an integer port makes 7 of 7.0, a number port 7.0 of 7.
 

@@ -13,6 +13,8 @@ Run ControlNet pipelines from a JSON file.
 
   nodegraph run workflows/canny.json --prompt "a blue cube on a tiled floor" --seed 3
   nodegraph run workflows/canny.json --help          what this flow can be given
+  nodegraph run workflows/canny.json --seed 1..8     eight of them, and a contact sheet
+  nodegraph batch flow.json --data rows.csv          a run for each row of a file
   nodegraph check workflows/canny.json               everything that is wrong with it, at once
   nodegraph nodes                                    every installed node
   nodegraph nodes image.canny                        one node's page
@@ -29,9 +31,27 @@ Run a workflow and write its outputs as files.
   nodegraph run flow.json --set sample.steps=30 --set edges.low=50
   nodegraph run flow.json --out pictures --models ~/models --device cuda
   nodegraph run picture.png --seed 8     the flow that a picture carries, once more
+  nodegraph run flow.json --seed 1..8 --strength 0.4,0.8
+                                         each combination, a contact sheet and a table
+
+Only numbers sweep: a..b with both ends, a..b..step, or a list with commas.
 
 The flow's declared inputs are flags of their own; one that is named like a flag below is given
 with --input name=value. Paths on the command line start at the current folder.
+"""
+BATCH = """\
+Run a workflow once for each row of a file. Models are loaded once; each row has a folder of its own
+in --out, named by its number or its column "id". A row that fails leaves error.json there, and the
+others go on. The same command goes on where it stopped, and runs only what is not done.
+
+  nodegraph batch flow.json --data rows.csv --out many
+  nodegraph batch flow.json --data rows.jsonl --out many --retry     those that failed, too
+  nodegraph batch flow.json --data rows.csv --out many --on ray --workers 4
+  nodegraph batch flow.json --data - --out served      a request a line, an answer a line
+
+Columns of a .csv or .tsv and keys of a .jsonl are the flow's declared inputs; an empty cell leaves
+the default. Paths in the file start at its folder. --out gets rows.csv with what came of each row.
+Models stay in memory up to NODEGRAPH_MEMORY GiB (half of the machine's).
 """
 GRAPH = """\
 Draw a workflow: its inputs, nodes and outputs, with the types that links carry.
@@ -75,6 +95,7 @@ Write a package with one node, its test, an example workflow and a README, in a 
   nodegraph run flow.json
 """
 _MODULES: Final = {
+    "batch": "batching",
     "cache": "stored",
     "why": "stored",
     "verify": "verifying",
@@ -88,6 +109,12 @@ def _steps(word: str) -> int:
     if re.fullmatch(r"[0-9]{1,6}", word):
         return int(word)
     raise argparse.ArgumentTypeError(f"{word!r} is no number of steps; write 5, or 0 for never")
+
+
+def _count(word: str) -> int:
+    if re.fullmatch(r"[1-9][0-9]{0,4}", word):
+        return int(word)
+    raise argparse.ArgumentTypeError(f"{word!r} is no number of workers; write 2")
 
 
 def _device(word: str) -> str:
@@ -180,6 +207,9 @@ def parser() -> Parser:
     run = add("run", "run a workflow", description=RUN, add_help=False)
     run.add_argument("flow", metavar="FLOW", nargs="?", help="the workflow file")
     add_run_flags(run)
+    several = [flag for flag in _FLAGS if flag != "--traceback"]
+    batch = add("batch", "run a workflow for each row of a file", *several, description=BATCH)
+    _add_batch_flags(batch)
     about = "say everything that is wrong with a workflow"
     check = add("check", about, "--set", "--input", "--models", "--trust", "--json")
     nodes = add("nodes", "list installed nodes, or show a node's page", "--json")
@@ -194,7 +224,7 @@ def parser() -> Parser:
     about = "make a picture again from its record, and compare"
     verify = add("verify", about, "--models", "--trust", "--quiet", description=VERIFY)
     verify.add_argument("picture", metavar="PICTURE", help="a PNG that nodegraph wrote")
-    verify.set_defaults(set=[], input=[])
+    verify.set_defaults(set=[], input=[], swept=None)
     new = add("new-package", "write a node package of your own", description=NEW)
     new.add_argument("name", metavar="NAME", help="what workflows write before the dot")
     new.add_argument("--out", metavar="DIR", help="where its folder is made (default: here)")
@@ -205,12 +235,24 @@ def parser() -> Parser:
     graph = add("graph", "draw a workflow: Mermaid on stdout, or a picture", description=GRAPH)
     about = "write a drawing instead: .svg, .png or .mmd"
     graph.add_argument("--out", metavar="FILE", help=about)
-    for command in (check, graph, why):
+    for command in (check, graph, why, batch):
         command.add_argument("flow", metavar="FLOW", help="the workflow file")
     why.add_argument("node", metavar="NODE", nargs="?", help="default: all, one line each")
-    for command in (run, check, why):
-        command.set_defaults(takes_inputs=True)
+    for command in (run, check, why, batch):
+        command.set_defaults(takes_inputs=True, swept=None)
     return top
+
+
+def _add_batch_flags(batch: argparse.ArgumentParser) -> None:
+    about = "a .csv, .tsv or .jsonl file of rows, or - for JSON lines on standard input"
+    batch.add_argument("--data", metavar="FILE", required=True, help=about)
+    about = "run on a Ray cluster: ray, or ray://host:10001 (needs nodegraph[ray])"
+    batch.add_argument("--on", metavar="WHERE", help=about)
+    about = "processes on the cluster (default: one for each GPU, or each machine)"
+    batch.add_argument("--workers", metavar="N", type=_count, help=about)
+    again = batch.add_mutually_exclusive_group()
+    again.add_argument("--retry", action="store_true", help="run rows again that failed")
+    again.add_argument("--all", action="store_true", help="run all rows again")
 
 
 def add_run_flags(command: argparse.ArgumentParser) -> None:

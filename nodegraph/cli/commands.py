@@ -5,6 +5,7 @@ import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from nodegraph.api import default_store
 from nodegraph.diagram import diagram, mermaid
@@ -29,7 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
         return _help(arguments)
     if arguments.flow is None:
         parser().error("run: which workflow? give its file")
+    arguments.swept = dict[str, Any]()
     work = session(arguments)
+    if arguments.swept:
+        from .batching import run_sweep
+
+        return run_sweep(arguments, work)
     folder = expanded(arguments.out) if arguments.out else Path("out", work.flow.name)
     store = None if arguments.no_store else default_store()
     where = (folder, arguments.device, arguments.dtype, arguments.stopped)

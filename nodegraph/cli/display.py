@@ -4,11 +4,13 @@ import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TextIO
 
 from nodegraph.errors import one_line
 from nodegraph.journal import Event, Listener
+from nodegraph.ledger import Answer
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -202,3 +204,104 @@ def _seconds(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Rows:
+    """Shows how far a batch is: a bar in a terminal, a line every few seconds elsewhere."""
+
+    every = 5.0
+
+    def __init__(self, total: int, in_json: bool, quiet: bool, stdout: TextIO) -> None:
+        self.total, self.in_json, self.quiet, self.stdout = total, in_json, quiet, stdout
+        self.done = self.failed = self.before = 0
+        self.began = self.last = perf_counter()
+        self.bars: Progress | None = None
+        self.now = ""
+
+    def answer(self, answer: Answer, before: bool) -> None:
+        """Count a row, and tell of one that failed."""
+        self.done += 1
+        self.before += before
+        self.failed += not answer.ok
+        if self.in_json:
+            line = json.dumps({**answer.to_json(), "before": before}, default=str)
+            print(line, file=self.stdout, flush=True)
+        if not answer.ok:
+            first = answer.problems[0]["message"] if answer.problems else "no reason given"
+            again = "failed before; --retry runs it again: " if before else ""
+            self.say(f"row {answer.row} ({answer.id}): {again}{first}", error=True)
+        self._show()
+
+    def hear(self, event: Event) -> None:
+        """Say what the row at work is about, where there is a bar."""
+        if self.bars is not None and event["event"] == "progress":
+            self.now = f"{event['node']} {_steps(event)}"
+            self._show()
+
+    def say(self, line: str, *, error: bool = False) -> None:
+        """Print a line on stderr."""
+        if self.quiet and not error:
+            return
+        if self.bars is not None:
+            self.bars.console.print(one_line(line), markup=False)
+        else:
+            print(one_line(line), file=sys.stderr, flush=True)
+
+    def over(self, table: Path) -> None:
+        """Say what became of all rows."""
+        made = self.done - self.before
+        parts = [f"{made} rows run", f"{self.before} from before", f"{self.failed} failed"]
+        self.say(", ".join(part for part in parts if not part.startswith("0 ")) or "no rows")
+        if not (self.quiet or self.in_json):
+            print(table, file=self.stdout, flush=True)
+
+    def _state(self) -> str:
+        """Say how many rows there are a second, and how long the others will take."""
+        made, taken = self.done - self.before, perf_counter() - self.began
+        said = f"{self.done}/{self.total} rows"
+        if self.failed:
+            said += f", {self.failed} failed"
+        if not made:
+            return said
+        left = taken / made * (self.total - self.done)
+        return f"{said}, {_rate(made / taken)}" + (f", {_seconds(left)} left" if left else "")
+
+    def _show(self) -> None:
+        if self.bars is not None:
+            self.bars.update(self.bars.task_ids[0], completed=self.done, state=self._state())
+            self.bars.update(self.bars.task_ids[0], description=self.now)
+        elif not (self.quiet or self.in_json) and perf_counter() - self.last >= self.every:
+            self.last = perf_counter()
+            self.say(self._state())
+
+
+@contextmanager
+def rows_display(
+    total: int, in_json: bool, quiet: bool, stdout: TextIO
+) -> Generator[Rows, None, None]:
+    """Give what shows a batch."""
+    rows = Rows(total, in_json, quiet, stdout)
+    if quiet or in_json or not sys.stderr.isatty():
+        yield rows
+        return
+    with _row_bars() as rows.bars:
+        rows.bars.add_task("", total=total, state=f"0/{total} rows")
+        yield rows
+
+
+def _row_bars() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    return Progress(
+        SpinnerColumn(),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[state]}", markup=False),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+
+
+def _rate(each: float) -> str:
+    return f"{each:.1f} rows/s" if each >= 1 else f"{60 * each:.1f} rows/min"

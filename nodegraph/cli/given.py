@@ -15,13 +15,13 @@ from nodegraph.api import Session, with_settings
 from nodegraph.checking import port_types
 from nodegraph.digests import Digests
 from nodegraph.errors import Problem, WorkflowError, one_line
-from nodegraph.manifest import cache_folder
 from nodegraph.models import Models
 from nodegraph.packages import Packages
 from nodegraph.picture import is_picture, read_record
 from nodegraph.reading import load
+from nodegraph.sweeps import sweep
 from nodegraph.types import PortType
-from nodegraph.values import article, expected, near
+from nodegraph.values import article, expected, from_text, near
 from nodegraph.workflow import Declaration, Literal, Workflow
 
 from .arguments import BUILT_IN, Parser
@@ -63,7 +63,7 @@ def _again(arguments: argparse.Namespace) -> Again:
     picture = Path(arguments.flow)
     scratch = mkdtemp(prefix="nodegraph-")
     weakref.finalize(arguments, shutil.rmtree, scratch, ignore_errors=True)
-    digests = Digests(cache_folder() / "digests.json")
+    digests = Digests.of_user()
     return again(read_record(picture), picture, Path(scratch), digests)
 
 
@@ -93,17 +93,17 @@ def _session(
         help_ = near(word, known) or f"; see 'nodegraph run {arguments.flow} --help'"
         raise WorkflowError([Problem("bad_usage", "", f"unknown argument {word!r}{help_}")])
     here = Path.cwd()
-    given = {
-        **before,
-        **{
-            name: Literal(from_text(text, flow.inputs[name].type), here)
-            for name, text in vars(flags).items()
-            if text is not None
-        },
-    }
-    for name, text in _pairs(arguments.input, "--input", "name=value"):
+    given = dict(before)
+    swept: dict[str, Sequence[Any]] | None = arguments.swept
+    flagged = [(name, text) for name, text in vars(flags).items() if text is not None]
+    for name, text in (*flagged, *_pairs(arguments.input, "--input", "name=value")):
         type_ = flow.inputs[name].type if name in flow.inputs else PortType("string")
-        given[name] = Literal(from_text(text, type_), here)
+        values = () if swept is None else sweep(name, text, type_)
+        if swept is not None and values:
+            given.pop(name, None)
+            swept[name] = values
+        else:
+            given[name] = Literal(from_text(text, type_), here)
     packages = Packages.installed()
     pairs = list(_pairs(arguments.set, "--set", "node.port=value"))
     models = Models.searching(arguments.models)
@@ -151,18 +151,6 @@ def describe(declared: Declaration) -> str:
         ending = f"default: {json.dumps(declared.default.value, ensure_ascii=False)}"
     about = f"{declared.description}; " if declared.description else ""
     return one_line(f"{about}{takes} ({ending})").replace("%", "%%")
-
-
-def from_text(text: str, type_: PortType) -> Any:
-    """Read a value from a word: text stays text, everything else is written as in JSON."""
-    if type_.kind in ("string", "file", "port"):
-        return text
-    if type_.kind == "choice" and text in type_.choices:
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text  # the check says what would be right
 
 
 def _metavar(type_: PortType) -> str:

@@ -6,10 +6,8 @@ import sys
 import time
 
 from nodegraph.api import Session, default_store
-from nodegraph.digests import Digests
 from nodegraph.errors import NodegraphError, Problem, WorkflowError
 from nodegraph.keys import FrameKeys
-from nodegraph.manifest import cache_folder
 from nodegraph.settings import Settings
 from nodegraph.store import GIB, Store
 from nodegraph.values import near
@@ -91,10 +89,9 @@ def _keys(work: Session, store: Store, arguments: argparse.Namespace) -> FrameKe
     checked = work.check(running=True)
     if checked.plan is None:
         raise WorkflowError(checked.problems)
-    digests = Digests(cache_folder() / "digests.json")
     settings = Settings(store.folder, arguments.device, arguments.dtype, store=store)
-    found = work.keys(checked.plan, settings, digests).of(checked.plan)
-    digests.remember()
+    found = work.keys(checked.plan, settings).of(checked.plan)
+    work.digests.remember()
     return found
 
 

@@ -10,10 +10,8 @@ from tempfile import TemporaryDirectory
 from nodegraph import __version__
 from nodegraph.again import Again, differences
 from nodegraph.api import Session
-from nodegraph.digests import Digests
 from nodegraph.errors import Problem, WorkflowError, reason
 from nodegraph.journal import Event
-from nodegraph.manifest import cache_folder
 from nodegraph.record import make_record
 from nodegraph.settings import Settings
 
@@ -57,9 +55,8 @@ def _now(work: Session, made: Again) -> dict[str, object]:
     if checked.plan is None:
         raise WorkflowError(checked.problems)
     told = {"device": made.device, "dtype": made.dtype}
-    digests = Digests(cache_folder() / "digests.json")
     return {
-        **make_record(work.flow, checked, work.packages, told, digests),
+        **make_record(work.flow, checked, work.packages, told, work.digests),
         "nodegraph": __version__,
     }
 

@@ -46,10 +46,12 @@ NODE = "from nodegraph import node\n{more}\n@node\ndef one() -> int:\n    'One.'
 
 def key_of(type_: str) -> str:
     """The key of a node without inputs."""
-    work = Session(from_data(flows.flow({"a": {"type": type_}}, {"a": "a"})))
+    work = Session(
+        from_data(flows.flow({"a": {"type": type_}}, {"a": "a"})), digests=Digests(Path("none"))
+    )
     plan = work.check().plan
     assert plan is not None
-    return work.keys(plan, Settings(Path("out")), Digests(Path("none"))).of(plan).steps["a"]
+    return work.keys(plan, Settings(Path("out"))).of(plan).steps["a"]
 
 
 def test_a_helper_deep_in_a_package_counts_and_another_package_does_not(put: Put) -> None:
