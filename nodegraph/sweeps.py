@@ -17,7 +17,7 @@ from .workflow import Literal
 MOST: Final = 10_000
 """Combinations of one sweep; a file of rows may have any number."""
 _LONGEST: Final = 100
-_NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+_NUMBER: Final = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?"
 _PART: Final = rf"({_NUMBER})(?:\.\.({_NUMBER})(?:\.\.({_NUMBER}))?)?"
 
 Value = int | float

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +164,18 @@ def test_rows_that_fail_are_told_of_and_run_again_on_request(
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 9
     assert said[-1] == "9 rows run, 8 failed"
-    assert said[0].startswith("row 2 (b): inputs.colour: 'pink' is not one of red, green, blue")
+    assert said[0].startswith(
+        "row 2 (b): paint.colour: 'pink' is not one of 'red', 'green', 'blue'"
+    )
     assert said[1] == "row 3 (000003): the line: not JSON at line 1, column 1: expecting value"
-    assert said[2] == "row 4 (d): 'sum' is no input of the flow; did you mean 'number'?" or said[
-        2
-    ].startswith("row 4 (d): 'sum' is no input of the flow; it takes")
+    assert said[2].startswith("row 4 (d): 'sum' is no input of the flow")
     assert "the id '../e' cannot name a folder" in said[3]
     assert "the id 'a' stands twice" in said[4]
     assert "is [1], no object" in said[5]
     assert "-1 is too small" in said[6]
     assert "the key 'id' stands twice" in said[7]
     told = json.loads((here / "out/b/error.json").read_text())
-    assert told["problems"][0]["code"] == "out_of_range" or told["problems"][0]["code"]
+    assert told["problems"][0]["code"] == "wrong_type"
     assert told["inputs"] == {"colour": "pink"}
     assert sorted(p.name for p in here.iterdir()) == [
         "flow.json", "other.toy", "out", "rows.jsonl",
@@ -203,10 +204,10 @@ def test_a_node_that_fails_hurts_its_row_alone(here: Path) -> None:
     (here / "rows.csv").write_text("words,run\noh dear,true\n,false\n")
     assert batch("rows.csv") == 1
     first, second = table(here / "out")
-    assert first["error"] == "one (toys.fail): oh dear"
+    assert first["error"] == "one (toys.fail): RuntimeError: oh dear"
     assert second["two"] == "7"
     assert (
-        "ValueError: oh dear"
+        "RuntimeError: oh dear"
         in json.loads((here / "out/000001/error.json").read_text())["traceback"]
     )
     (here / "rows.csv").write_text("words,run\noh dear,false\n,false\n")
@@ -250,7 +251,7 @@ def test_files_that_hold_no_rows(
         ("r.csv", b"name\n\xff\xfe\n", "'name' is not UTF-8"),
         ("r.csv", b'name\n"be"ar\n', "is not in form"),
         ("r.csv", b"name\n" + b"x" * 200_000 + b"\n", "is not in form: field larger"),
-        ("r.csv", b"number\n1e999\n", "inputs.number: 'inf' is not an integer"),
+        ("r.csv", b"number\n1e999\n", "inputs.number: Infinity is not an integer"),
         ("r.jsonl", b'{"name": "\xff"}\n', "is not UTF-8"),
         ("r.jsonl", b"[" * 100_000 + b"\n", "nested deeper"),
         ("r.jsonl", b'{"number": NaN}\n', "NaN"),
@@ -427,11 +428,27 @@ def test_a_sweep_outside_a_range_runs_nothing(
 # A worker on standard input
 
 
-def start(*words: str, **more: Any) -> "subprocess.Popen[str]":
+STARTED: list["subprocess.Popen[str]"] = []
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """End what a test has started, and close its streams."""
+    yield
+    while STARTED:
+        with suppress(BrokenPipeError), STARTED.pop() as worker:
+            worker.kill()
+
+
+def start(*words: str) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = [sys.executable, "-m", "nodegraph.cli", "batch", "flow.json", *words]
-    return subprocess.Popen(command, env=environment, text=True, **streams, **more)
+    pipe = subprocess.PIPE
+    worker = subprocess.Popen(
+        command, env=environment, text=True, stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    STARTED.append(worker)
+    return worker
 
 
 def test_a_worker_answers_a_line_for_a_line(here: Path) -> None:
@@ -454,7 +471,7 @@ def test_a_worker_answers_a_line_for_a_line(here: Path) -> None:
 
     first = ask('{"name": "cat"}')
     assert (first["id"], first["ok"], first["before"]) == ("000001", True, False)
-    assert first["outputs"]["toy"] == ["000001/toy.toy"]
+    assert first["outputs"]["toy"] == ["000001/toy.toy", "000001/toy.record.json"]
     assert (here / "served/000001/toy.toy").exists()
     assert ask("nonsense")["ok"] is False
     named = ask('{"id": "mine", "nam": "x"}')
@@ -469,7 +486,7 @@ def test_a_worker_answers_a_line_for_a_line(here: Path) -> None:
     assert worker.stdout.read() == ""
     again = start("--data", "-", "--out", "served")
     out, _ = again.communicate('{"name": "dog"}\n', timeout=20)
-    assert json.loads(out)["id"] == "000007"  # numbered on: nothing is overwritten
+    assert json.loads(out)["id"] == "000008"  # numbered on: nothing is overwritten
     assert again.returncode == 0
 
 
@@ -496,7 +513,7 @@ def test_a_worker_ends_with_a_signal_or_a_reader_that_went_away(here: Path) -> N
 
 
 @pytest.fixture
-def many(here: Path) -> Iterator[Path]:
+def many(here: Path) -> Path:
     """Rows that take a while."""
     flow = {
         "nodegraph": 1,
@@ -511,7 +528,7 @@ def many(here: Path) -> Iterator[Path]:
     }
     (here / "flow.json").write_text(json.dumps(flow))
     (here / "rows.csv").write_text("steps\n" + "".join(f"{n}\n" for n in range(1, 31)))
-    yield here
+    return here
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -553,7 +570,7 @@ def test_a_batch_that_is_stopped_goes_on(many: Path, number: signal.Signals) -> 
 
 def test_batch_from_python(here: Path) -> None:
     heard: list[tuple[str, bool]] = []
-    rows = [{"name": "cat"}, {"id": "x", "number": "three"}, {"number": 4}]
+    rows: list[dict[str, Any]] = [{"name": "cat"}, {"id": "x", "number": "three"}, {"number": 4}]
 
     def hear(answer: Answer, before: bool) -> None:
         heard.append((answer.id, before))
@@ -561,12 +578,12 @@ def test_batch_from_python(here: Path) -> None:
     found = nodegraph.batch("flow.json", rows, out="out", on_answer=hear)
     assert [each.ok for each in found] == [True, False, True]
     assert found[2].outputs["sum"] == 5
-    assert found[0].outputs["toy"] == ["000001/toy.toy"]
+    assert found[0].outputs["toy"] == ["000001/toy.toy", "000001/toy.record.json"]
     assert heard == [("000001", False), ("x", False), ("000003", False)]
     nodegraph.batch("flow.json", rows, out="out", on_answer=hear)
     assert [before for _, before in heard[3:]] == [True, True, True]
+    (here / "bad.csv").write_text("nam\nx\n")
     with pytest.raises(WorkflowError, match="no input of the flow"):
-        (here / "bad.csv").write_text("nam\nx\n")
         nodegraph.batch("flow.json", "bad.csv", out="out")
 
 
