@@ -56,16 +56,15 @@ def _range(
         return
     if step is None:
         step = Decimal(1)
-        if first % 1 or last % 1:
+        if any(each != each.to_integral_value() for each in (first, last)):
             help_ = f"write --{name} {first}..{last}..0.1"
             raise _refusal(f"--{name} {first}..{last}: says no step; {help_}")
     if step <= 0 or last < first:
         raise _refusal(f"--{name} {first}..{last}..{step}: does not rise; give the smaller first")
     if (last - first) / step > MOST:
         raise _many(f"--{name} {first}..{last}..{step}")
-    while first <= last:
-        yield first
-        first += step
+    for index in range(int((last - first) / step) + 1):  # adding up could stand still
+        yield first + index * step
 
 
 def _plain(value: Decimal) -> Value:

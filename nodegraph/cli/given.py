@@ -104,6 +104,7 @@ def _session(
             swept[name] = values
         else:
             given[name] = Literal(from_text(text, type_), here)
+            (swept or {}).pop(name, None)
     packages = Packages.installed()
     pairs = list(_pairs(arguments.set, "--set", "node.port=value"))
     models = Models.searching(arguments.models)
