@@ -93,7 +93,7 @@ def on_ray(
         if first is None:
             return  # everything is done, so no cluster is needed
         began = _connect(ray, address)
-        crew = _Crew(ray, job, workers or _as_many(ray, job.device), say)
+        crew = _Crew(ray, job, _as_many(ray, job.device, workers), say)
         try:
             crew.check()
             crew.pending.append(first)
@@ -110,7 +110,7 @@ class _Crew:
     """The actors of one batch."""
 
     def __init__(self, ray: Any, job: Job, count: int, say: Callable[[str], None]) -> None:
-        self.ray, self.job, self.count, self.say = ray, job, count, say
+        self.ray, self.job, self.say = ray, job, say
         self.pending: deque[Sent] = deque()
         """Rows whose worker died; they go before all others."""
         self.deaths: dict[int, int] = {}
@@ -133,7 +133,7 @@ class _Crew:
         mine = _installed()
         for hand in self.hands:
             theirs: dict[str, str] = self._got(hand.actor.installed.remote())
-            names = {*_names(self.job, mine), "nodegraph", "torch", "numpy"}
+            names = {*_names(self.job), "nodegraph", "torch", "numpy"}
             for name in sorted(names):
                 if theirs.get(name) != mine.get(name):
                     here, there = mine.get(name, "none"), theirs.get(name, "none")
@@ -156,16 +156,14 @@ class _Crew:
         """
         while True:
             self._give(rows)
-            waiting = {reference: hand for hand in self.hands for reference, _ in hand.given}
+            waiting = {hand.given[0][0]: hand for hand in self.hands if hand.given}
             if not waiting:
                 return
             ready, _ = self.ray.wait(list(waiting), num_returns=1, timeout=_POLL)
             if cancelled():
                 raise Cancelled
             for reference in ready:
-                hand = waiting[reference]
-                if hand in self.hands:  # not one that died with another of its rows
-                    yield from self._take(hand, reference)
+                yield from self._take(waiting[reference])
 
     def _give(self, rows: Iterator[Sent]) -> None:
         for depth in range(1, AHEAD + 1):  # everyone one row before somebody two
@@ -176,10 +174,11 @@ class _Crew:
                         return
                     hand.given.append((hand.actor.do.remote(*sent), sent))
 
-    def _take(self, hand: _Hand, reference: Any) -> Iterator[Answer]:
+    def _take(self, hand: _Hand) -> Iterator[Answer]:
+        """Yield the answer to the oldest row of a worker: rows end in the order they were given."""
         errors = self.ray.exceptions
         try:
-            answer: Answer = self.ray.get(reference)
+            answer: Answer = self.ray.get(hand.given[0][0])
         except errors.RayTaskError as error:  # a worker answers for all that a row can do
             cause = getattr(error, "cause", None)
             if isinstance(cause, NodegraphError):
@@ -188,7 +187,7 @@ class _Crew:
         except errors.RayError:
             yield from self._replace(hand)
             return
-        hand.given = deque(each for each in hand.given if each[0] != reference)
+        hand.given.popleft()
         self.deaths.pop(answer.row, None)
         yield answer
 
@@ -247,17 +246,23 @@ def _connect(ray: Any, address: str | None) -> bool:
     return True
 
 
-def _as_many(ray: Any, device: str) -> int:
-    """Say how many workers a cluster has room for: one for each GPU, or for each machine."""
+def _as_many(ray: Any, device: str, wanted: int | None) -> int:
+    """Say how many workers there will be: what is wanted, or one for each GPU or machine.
+
+    Raises:
+        NodegraphError: that are more than there are GPUs: some would be waited for without end.
+    """
     if device.startswith("cuda"):
         count = int(ray.cluster_resources().get("GPU", 0))
         if not count:
             raise NodegraphError(f"the cluster has no GPU for --device {device}; leave it out")
-        return count
-    return max(1, sum(bool(each.get("Alive")) for each in ray.nodes()))
+        if wanted is not None and wanted > count:
+            raise NodegraphError(f"--workers {wanted}: the cluster has {count} GPUs; give {count}")
+        return wanted or count
+    return wanted or max(1, sum(bool(each.get("Alive")) for each in ray.nodes()))
 
 
-def _names(job: Job, installed: dict[str, str]) -> set[str]:
+def _names(job: Job) -> set[str]:
     """Return the distributions of the packages that a job's flow uses."""
     packages = job.session().packages
     used = {entry.package for entry in job.flow.nodes.values() if entry.package}
