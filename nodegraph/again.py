@@ -21,6 +21,8 @@ class Again:
     record: Mapping[str, Any]
     flow: Workflow
     given: dict[str, Literal]
+    found: tuple[Path, ...] = ()
+    """Files that were found by their digests, and where flows within are written."""
 
     @property
     def device(self) -> str:
@@ -63,17 +65,17 @@ def again(record: Mapping[str, Any], place: Path, scratch: Path, digests: Digest
     read = reading.from_data(flow, name=place.stem)
     read = replace(read, raw=dict(record["flow"]))  # which says nothing of where files are now
     values = {n: _literal(before[n], value) for n, value in given.items() if n in read.inputs}
-    return Again(record, read, values)
+    return Again(record, read, values, (scratch, *finder.found))
 
 
 def _literal(name: Any, found: Any) -> Literal:
     """Return an input's value as it was written, with the folder where the file is."""
     if name == found:
-        return Literal(name, Path.cwd())
+        return Literal(name, Path.cwd(), True)
     parts, path = Path(name).parts, Path(found)
     if path.parts[-len(parts) :] == parts:
-        return Literal(name, Path(*path.parts[: -len(parts)]))
-    return Literal(found, Path.cwd())
+        return Literal(name, Path(*path.parts[: -len(parts)]), True)
+    return Literal(found, Path.cwd(), True)
 
 
 def strangers(flow: Workflow, packages: Packages) -> list[str]:
@@ -89,14 +91,19 @@ class _Finder:
     def __init__(self, digests: Digests, bases: tuple[Path, ...]) -> None:
         self._digests = digests
         self._bases = bases
+        self.found: list[Path] = []
 
     def find(self, name: str, digest: str) -> str | None:
         """Return a path, or None where the name is best left as it is."""
         for base in self._bases:
             path = base / name
             if path.is_file() and self._digests.of(path) == digest:
-                return str(path.absolute())
-        return self._digests.seen(digest)
+                return self._keep(str(path.absolute()))
+        return self._keep(self._digests.seen(digest))
+
+    def _keep(self, path: str | None) -> str | None:
+        self.found += [Path(path)] if path else []
+        return path
 
 
 def _point(

@@ -19,6 +19,7 @@ from .notes import with_notes
 from .outputs import Written, write_outputs
 from .packages import Packages
 from .plan import Plan
+from .reach import allowed_folders
 from .record import make_record
 from .runner import Runner
 from .settings import Settings
@@ -68,12 +69,15 @@ class Session:
     packages: Packages = field(default_factory=Packages.installed)
     models: Models = field(default_factory=Models.searching)
     digests: Digests = field(default_factory=Digests.of_user)
+    allowed: tuple[Path, ...] = ()
+    """Files and folders, besides the flow's own, that paths in the flow may lead to."""
     explained: bool = True
     """Keep for `why` what the keys of this flow's results were made of."""
 
     def check(self, *, running: bool = False) -> Checked:
         """Find everything that is wrong, before anything is loaded."""
-        return check_workflow(self.flow, self.given, self.packages, self.models, running=running)
+        known = self.packages, self.models, self.allowed
+        return check_workflow(self.flow, self.given, *known, running=running)
 
     def run(
         self, settings: Settings, *, write: bool = True, listeners: Sequence[Listener] = ()
@@ -142,17 +146,25 @@ class Session:
 
 
 def check(
-    flow: Flow, *, models: Sequence[str | Path] = (), inputs: Mapping[str, Any] | None = None
+    flow: Flow,
+    *,
+    models: Sequence[str | Path] = (),
+    inputs: Mapping[str, Any] | None = None,
+    allow: Sequence[str | Path] = (),
 ) -> tuple[Problem, ...]:
     """Return everything that is wrong with a flow, without importing a node's code.
 
     Args:
         models: folders in which models are looked for by name.
         inputs: values of declared inputs.
+        allow: folders to which paths in the flow may lead, besides its own and the current one.
     """
     try:
         session = Session(
-            read_flow(flow), given_values(inputs or {}), models=Models.searching(models)
+            read_flow(flow),
+            given_values(inputs or {}),
+            models=Models.searching(models),
+            allowed=allowed_folders(allow),
         )
     except WorkflowError as error:
         return error.problems
@@ -172,6 +184,7 @@ def run(
     cancelled: Callable[[], bool] | None = None,
     store: bool = True,
     memory: bool = True,
+    allow: Sequence[str | Path] = (),
     **values: Any,
 ) -> Outputs:
     """Run a flow and return its outputs as values: `run("flow.json", prompt="a cube").image`.
@@ -186,6 +199,7 @@ def run(
         cancelled: asked between nodes and steps; the run ends with `Cancelled` when it says True.
         store: take results from the store on disk, and put them there.
         memory: keep models for the next call in this process, up to NODEGRAPH_MEMORY GiB.
+        allow: folders to which paths in the flow may lead, besides its own and the current one.
 
     Raises:
         WorkflowError: the flow or the values are wrong; nothing was run.
@@ -193,7 +207,10 @@ def run(
     """
     read = with_settings(read_flow(flow), given_values(settings or {}))
     session = Session(
-        read, given_values({**(inputs or {}), **values}), models=Models.searching(models)
+        read,
+        given_values({**(inputs or {}), **values}),
+        models=Models.searching(models),
+        allowed=allowed_folders(allow),
     )
     folder = Path(out) if out is not None else Path("out", read.name)
     listeners = [on_event] if on_event else []

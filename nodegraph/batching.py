@@ -28,6 +28,7 @@ from .ledger import Answer, Ledger
 from .memory import Memory, memory_limit
 from .models import Models, expanded
 from .origins import common_origin, digest_of
+from .reach import Reach, allowed_folders
 from .rows import Row, given_rows, read_rows
 from .settings import Settings
 from .workflow import Literal, Workflow, plain_value
@@ -52,11 +53,14 @@ class Job:
     checkpoint: int = 0
     fresh: bool = False
     """Look anew for models at each row: the batch has no end."""
+    allowed: tuple[Path, ...] = ()
+    """Files and folders that paths in the flow may lead to."""
 
     def session(self) -> Session:
         """Return the flow as far as it is known without a row."""
         models = Models.searching(self.models)
-        return Session(self.flow, dict(self.given), models=models, explained=False)
+        known = self.flow, dict(self.given)
+        return Session(*known, models=models, allowed=self.allowed, explained=False)
 
 
 class Worker:
@@ -97,6 +101,8 @@ class Worker:
         folder = self.job.out / row.name
         outputs: dict[str, Any] = {}
         problems: tuple[Problem, ...] = row.problems
+        if folder.is_symlink():
+            problems = (Problem("outside", "", f"{folder}: is a link; remove it"),)
         trace = ""
         if not problems:
             try:
@@ -266,6 +272,7 @@ def batch(
     retry: bool = False,
     everything: bool = False,
     store: bool = True,
+    allow: Sequence[str | Path] = (),
     on_answer: Callable[[Answer, bool], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Answer]:
@@ -290,7 +297,9 @@ def batch(
     read = with_settings(read_flow(flow), given_values(settings or {}))
     given = given_values(inputs or {})
     named = tuple(str(expanded(folder).absolute()) for folder in models)
-    job = Job(read, Path(out).absolute(), given, named, device, dtype, store)
+    allowed = Reach.of(read, allowed_folders(allow)).places
+    told = Path(out).absolute(), given, named, device, dtype, store
+    job = Job(read, *told, allowed=allowed)
     if isinstance(rows, str | Path):
         found = read_rows(expanded(rows), read)
     else:

@@ -50,6 +50,7 @@ def check_workflow(
     given: Mapping[str, Literal],
     packages: Packages,
     models: Models,
+    allowed: Iterable[Path] = (),
     *,
     running: bool = False,
 ) -> Checked:
@@ -57,6 +58,7 @@ def check_workflow(
 
     Args:
         given: values of declared inputs.
+        allowed: files and folders, besides the flow's own, that paths in it may lead to.
         running: the values are complete: a declared input without one is a problem.
     """
     problems = list(flow.problems[:MOST])
@@ -66,7 +68,7 @@ def check_workflow(
             raise _Enough
         problems.append(Problem.at(code, path, message))
 
-    shelf = Shelf(packages, models, (flow.file,) if flow.file else ())
+    shelf = Shelf.around(flow, packages, models, allowed)
     checker = Checker(flow, shelf, fault)
     with _no_collection():
         try:
@@ -81,9 +83,11 @@ def check_workflow(
         return Checked(tuple(problems)) if problems else _result(checker)
 
 
-def port_types(flow: Workflow, packages: Packages, models: Models) -> dict[str, PortType]:
+def port_types(
+    flow: Workflow, packages: Packages, models: Models, allowed: Iterable[Path] = ()
+) -> dict[str, PortType]:
     """Return the types of all inputs of a flow's nodes by `node.port`, as far as they are known."""
-    shelf = Shelf(packages, models, (flow.file,) if flow.file else ())
+    shelf = Shelf.around(flow, packages, models, allowed)
     checker = Checker(flow, shelf, lambda code, path, message: None)
     checker.look_up()
     return {
@@ -133,7 +137,7 @@ class Checker:
         self.steps: dict[str, Step] = {}
         self.ends: dict[str, Source] = {}
         self.children: dict[str, Checker] = {}
-        self.resolver = Resolver(flow, shelf.packages, shelf.models, fault)
+        self.resolver = Resolver(flow, shelf.packages, shelf.models, shelf.reach, fault)
         self.links = Links(flow, self.specs, self.resolver, fault)
         self.knotted = False
 
@@ -201,7 +205,7 @@ class Checker:
         """Look up the flow that stands in the place of a node."""
         path = ("nodes", entry.id, "flow")
         try:
-            shelf, flow = self.shelf.flow(Literal(entry.flow, self.flow.base), self.resolver)
+            shelf, flow = self.shelf.flow(Literal(entry.flow, self.flow.base, True), self.resolver)
         except Misfit as misfit:
             self.fault(misfit.code, path, f"{entry.id}: {misfit}")
             return None

@@ -82,7 +82,7 @@ class _Types:
     def __init__(self, flow: Workflow, packages: Packages) -> None:
         from .checking import Checker
 
-        shelf = Shelf(packages, Models(), (flow.file,) if flow.file else ())
+        shelf = Shelf.around(flow, packages, Models())
         self._checker = Checker(flow, shelf, _unheard)
         self._checker.look_up()
 

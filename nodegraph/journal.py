@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NodegraphError
+from .writing import appending
 
 Event = dict[str, Any]
 """`event` names it; `time` is in seconds since the epoch; `node` where it concerns one."""
@@ -17,7 +18,7 @@ class Journal:
     """Appends events to a file that is never rewritten."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)  # each event is one write at the end
+        self._file = appending(path)
         if _is_cut(path):
             self._file.write(b"\n")  # of a run that was killed: its last line ends here
         self._encode = json.JSONEncoder(separators=(",", ":"), default=str).encode

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from .errors import NodegraphError, Problem, WorkflowError
 from .jsontext import is_list, is_table
+from .writing import appending
 
 NAME: Final = "batch.jsonl"
 
@@ -84,7 +85,7 @@ class Ledger:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-            self._file = self.path.open("a+b", buffering=0)
+            self._file = appending(self.path)
         except Timeout:
             message = f"{folder}: another batch is at work in this folder; choose another --out"
             raise WorkflowError([Problem("busy_out", "", message)]) from None

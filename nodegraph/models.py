@@ -46,7 +46,7 @@ class Models:
         Raises:
             Misfit: there is none, or more than one; the folders searched are named.
         """
-        direct = (base / expanded(name)).absolute()
+        direct = Path(os.path.normpath((base / expanded(name)).absolute()))
         for path in (direct, direct.with_name(direct.name + _SUFFIX)):
             if _is_model(path):
                 return path
@@ -58,6 +58,11 @@ class Models:
         if shipped:
             return _only(name, shipped)
         raise Misfit("missing_model", self._missing(name, base))
+
+    def own(self, path: Path) -> bool:
+        """Say whether a path lies in one of the folders, wherever symbolic links there lead."""
+        folders = (*self.folders, *self.places.models.values())
+        return any(path.is_relative_to(folder.absolute()) for folder in folders)
 
     def names(self, folder: Path) -> set[str]:
         """Return the names of the models below a folder."""

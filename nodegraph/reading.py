@@ -130,7 +130,7 @@ class _Reader:
                 message = f"{place}: has no type; give one of {known} or a port type"
                 self.fault("bad_declaration", (*path, "type"), message)
             about = self.text(table, "description", path, place)
-            default = Literal(table["default"], self.base) if "default" in table else None
+            default = Literal(table["default"], self.base, True) if "default" in table else None
             type_ = self.declared_type(kind, table, path, place)
             yield name, Declaration(name, type_, about, default)
 
@@ -221,8 +221,8 @@ class _Reader:
         if is_table(data) and "ref" in data:
             return self.ref(data, path, place)
         if is_table(data) and set(data) == {"literal"}:
-            return Literal(data["literal"], self.base)
-        return Literal(data, self.base)
+            return Literal(data["literal"], self.base, True)
+        return Literal(data, self.base, True)
 
     def ref(self, table: dict[str, Any], path: Path_, place: str) -> Value:
         target = table["ref"]

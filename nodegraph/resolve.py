@@ -14,6 +14,7 @@ from .models import Models, expanded
 from .packages import Packages
 from .plan import INPUTS, Source, Step
 from .ports import declared_port, port_named
+from .reach import Reach
 from .spec import InputSpec, NodeSpec, OutputSpec
 from .types import PortType, fits
 from .values import Misfit, article, conform, expected, near, noun, show
@@ -25,10 +26,13 @@ Fault = Callable[[str, tuple[str | int, ...], str], None]
 class Resolver:
     """Knows the flow's declared inputs with their values, and where files and models are."""
 
-    def __init__(self, flow: Workflow, packages: Packages, models: Models, fault: Fault) -> None:
+    def __init__(
+        self, flow: Workflow, packages: Packages, models: Models, reach: Reach, fault: Fault
+    ) -> None:
         self.flow = flow
         self.packages = packages
         self.models = models
+        self.reach = reach
         self.fault = fault
         self.values: dict[str, Literal] = {}
         self.types: dict[str, PortType] = {}
@@ -246,6 +250,7 @@ class Resolver:
         """Return an absolute path; it must exist unless the node writes it."""
         conform(literal.value, type_)
         path = Path(normpath((literal.base / expanded(literal.value)).absolute()))
+        self.reach.need(path, literal, written=type_.destination)
         try:
             if path.exists() or type_.destination:
                 return path
@@ -258,6 +263,8 @@ class Resolver:
     def model(self, literal: Literal, type_: PortType, place: str) -> Path:
         """Return a model's path, after asking what the file holds."""
         path = self.models.resolve(str(literal.value), literal.base)
+        if not self.models.own(path):
+            self.reach.need(path, literal)
         held = self.models.holds(path)
         self.files[place] = path
         if held is None:

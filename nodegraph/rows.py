@@ -61,9 +61,10 @@ def read_rows(path: Path, flow: Workflow) -> Iterator[Row]:
 def requested(flow: Workflow, after: int) -> Iterator[Row]:
     """Yield a row for each line of JSON on standard input, as soon as it is there.
 
-    Paths in it start at the current folder. Rows without an id are numbered on from `after`.
+    Paths in it start at the current folder, and lead where those of a flow may. Rows without an id
+    are numbered on from `after`.
     """
-    rows = _Rows(flow, Path.cwd(), "", number=after, several=True)
+    rows = _Rows(flow, Path.cwd(), "", number=after, served=True)
     yield from rows.lines(sys.stdin.buffer)
 
 
@@ -78,14 +79,15 @@ class _Rows:
     """Numbers and names rows, and finds what is wrong with them."""
 
     def __init__(
-        self, flow: Workflow, base: Path, place: str, *, number: int = 0, several: bool = False
+        self, flow: Workflow, base: Path, place: str, *, number: int = 0, served: bool = False
     ) -> None:
-        """Begin after a number; with `several`, a name may stand more than once."""
+        """Begin after a number; `served` are requests of anybody, who may use a name again."""
         self.flow = flow
         self.base = base
         self.place = place
         self.number = number
-        self.names: set[str] | None = None if several else set()
+        self.served = served
+        self.names: set[str] = set()
 
     def lines(self, file: BinaryIO) -> Iterator[Row]:
         """Yield the rows of lines of JSON; empty lines are none."""
@@ -171,7 +173,8 @@ class _Rows:
                     raise self._refusal(f"{key!r} is no input of the flow{help_}")
         except WorkflowError as error:
             return Row(self.number, name, {}, error.problems)
-        return Row(self.number, name, {k: Literal(v, self.base) for k, v in values.items()})
+        given = {k: Literal(v, self.base, self.served) for k, v in values.items()}
+        return Row(self.number, name, given)
 
     def _name(self, value: Any) -> str:
         text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -181,7 +184,7 @@ class _Rows:
         raise self._refusal(f"the id {show(value)} cannot name a folder; use {said}")
 
     def _take(self, name: str) -> None:
-        if self.names is None:
+        if self.served:
             return
         if name.casefold() in self.names:
             raise self._refusal(f"the id {name!r} stands twice; give each row its own")

@@ -1,5 +1,6 @@
 """What all flows of a check share: packages, models, and the files of flows that were read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from .errors import WorkflowError
 from .models import Models
 from .packages import Packages
+from .reach import Reach
 from .reading import load
 from .resolve import Resolver
 from .types import PortType
@@ -25,11 +27,20 @@ class Shelf:
 
     packages: Packages
     models: Models
+    reach: Reach
     trail: tuple[Path, ...] = ()
     _read: dict[Path, Workflow | WorkflowError] = field(
         default_factory=dict[Path, Workflow | WorkflowError]
     )
     _count: list[int] = field(default_factory=lambda: [0])
+
+    @classmethod
+    def around(
+        cls, flow: Workflow, packages: Packages, models: Models, allowed: Iterable[Path] = ()
+    ) -> "Shelf":
+        """Return the shelf for a flow that stands in no other."""
+        reach = Reach.of(flow, allowed)
+        return cls(packages, models, reach, (flow.file,) if flow.file else ())
 
     def flow(self, named: Literal, resolver: Resolver) -> "tuple[Shelf, Workflow]":
         """Read a flow that another one names, each file once.

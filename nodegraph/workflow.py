@@ -14,10 +14,14 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value that stands in the file or was given; paths in it are relative to `base`."""
+    """A value that stands in the file or was given; paths in it are relative to `base`.
+
+    A `confined` one comes from a workflow, which may not name every file.
+    """
 
     value: Any
     base: Path
+    confined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import socket
 import time
 from contextlib import suppress
 from functools import cache
+from io import FileIO
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -51,6 +52,19 @@ def deliver(path: Path, target: Path) -> None:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def appending(path: Path) -> FileIO:
+    """Open a file to be read and appended to; each write is one at its end.
+
+    Raises:
+        OSError: it cannot be, or it is a symbolic link, which may lead out of its folder.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    return FileIO(path, "a+", opener=opener)
 
 
 def sweep(folder: Path) -> None:

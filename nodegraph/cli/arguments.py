@@ -141,6 +141,11 @@ _FLAGS: Final[dict[str, dict[str, Any]]] = {
         "metavar": "DIR",
         "help": "look for models here first, then in NODEGRAPH_MODELS; may be repeated",
     },
+    "--allow": {
+        **_SEVERAL,
+        "metavar": "DIR",
+        "help": "let paths in the workflow lead here, besides its own folder and the current one",
+    },
     "--out": {"metavar": "DIR", "help": "where outputs go (default: out/<flow name>)"},
     "--device": {
         "type": _device,
@@ -211,7 +216,8 @@ def parser() -> Parser:
     batch = add("batch", "run a workflow for each row of a file", *several, description=BATCH)
     _add_batch_flags(batch)
     about = "say everything that is wrong with a workflow"
-    check = add("check", about, "--set", "--input", "--models", "--trust", "--json")
+    given = ("--set", "--input", "--models", "--allow")
+    check = add("check", about, *given, "--trust", "--json")
     nodes = add("nodes", "list installed nodes, or show a node's page", "--json")
     nodes.add_argument("type", metavar="TYPE", nargs="?", help="'image', or 'image.canny'")
     schema = add("schema", "print the JSON Schema of workflow files")
@@ -219,10 +225,10 @@ def parser() -> Parser:
     cache = add("cache", "say what is stored for the next run", "--json", description=CACHE)
     cache.add_argument("action", metavar="ACTION", nargs="?", choices=ACTIONS, default="size")
     about = "say why a node's result is not taken from the store"
-    why = add("why", about, "--set", "--input", "--models", "--device", "--dtype", description=WHY)
+    why = add("why", about, *given, "--device", "--dtype", description=WHY)
     why.set_defaults(trust=False)
     about = "make a picture again from its record, and compare"
-    verify = add("verify", about, "--models", "--trust", "--quiet", description=VERIFY)
+    verify = add("verify", about, "--models", "--allow", "--trust", "--quiet", description=VERIFY)
     verify.add_argument("picture", metavar="PICTURE", help="a PNG that nodegraph wrote")
     verify.set_defaults(set=[], input=[], swept=None)
     new = add("new-package", "write a node package of your own", description=NEW)

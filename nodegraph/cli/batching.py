@@ -15,12 +15,13 @@ from nodegraph.context import Cancelled
 from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.ledger import Answer, Ledger
 from nodegraph.models import expanded
+from nodegraph.reach import Reach
 from nodegraph.rows import Row, read_rows, requested
 from nodegraph.sheet import write_sheet
 from nodegraph.sweeps import combinations, labels
 
 from .display import Rows, rows_display
-from .given import session
+from .given import out_folder, session
 
 
 def batch(arguments: argparse.Namespace) -> int:
@@ -52,10 +53,9 @@ def run_sweep(arguments: argparse.Namespace, work: Session) -> int:
 
 
 def _job(arguments: argparse.Namespace, work: Session, *, fresh: bool = False) -> Job:
-    folder = expanded(arguments.out) if arguments.out else Path("out", work.flow.name)
     return Job(
         work.flow,
-        folder.absolute(),
+        out_folder(arguments, work.flow).absolute(),
         work.given,
         tuple(str(folder.absolute()) for folder in work.models.folders),
         arguments.device,
@@ -63,6 +63,7 @@ def _job(arguments: argparse.Namespace, work: Session, *, fresh: bool = False) -
         not arguments.no_store,
         arguments.checkpoint,
         fresh,
+        Reach.of(work.flow, work.allowed).places,
     )
 
 

@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
 from nodegraph.api import default_store
@@ -20,7 +19,7 @@ from nodegraph.values import near
 
 from .arguments import RUN, Parser, add_run_flags, parser
 from .display import display
-from .given import add_inputs, read_flow, session
+from .given import add_inputs, out_folder, read_flow, session
 from .report import as_json
 
 
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         from .batching import run_sweep
 
         return run_sweep(arguments, work)
-    folder = expanded(arguments.out) if arguments.out else Path("out", work.flow.name)
+    folder = out_folder(arguments, work.flow)
     store = None if arguments.no_store else default_store()
     where = (folder, arguments.device, arguments.dtype, arguments.stopped)
     settings = Settings(*where, store=store, checkpoint=arguments.checkpoint)

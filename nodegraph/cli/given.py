@@ -15,9 +15,10 @@ from nodegraph.api import Session, with_settings
 from nodegraph.checking import port_types
 from nodegraph.digests import Digests
 from nodegraph.errors import Problem, WorkflowError, one_line
-from nodegraph.models import Models
+from nodegraph.models import Models, expanded
 from nodegraph.packages import Packages
 from nodegraph.picture import is_picture, read_record
+from nodegraph.reach import allowed_folders
 from nodegraph.reading import load
 from nodegraph.sweeps import sweep
 from nodegraph.types import PortType
@@ -36,7 +37,7 @@ def session(arguments: argparse.Namespace) -> Session:
     if is_picture(Path(arguments.flow)):
         return picture_session(arguments)[0]
     arguments.device, arguments.dtype = where(arguments)
-    return _session(arguments, _load(arguments.flow, arguments.rest), {})
+    return _session(arguments, _load(arguments.flow, arguments.rest), {}, ())
 
 
 def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
@@ -47,7 +48,8 @@ def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
     """
     made = _again(arguments)
     arguments.device, arguments.dtype = where(arguments, made.device, made.dtype)
-    work = _session(arguments, made.flow, made.given)
+    found = (Path(arguments.flow).absolute().parent, *made.found)
+    work = _session(arguments, made.flow, made.given, found)
     if not arguments.trust:
         _ask(made.flow, work.packages)
     return work, made
@@ -82,7 +84,10 @@ def _ask(flow: Workflow, packages: Packages) -> None:
 
 
 def _session(
-    arguments: argparse.Namespace, flow: Workflow, before: Mapping[str, Literal]
+    arguments: argparse.Namespace,
+    flow: Workflow,
+    before: Mapping[str, Literal],
+    found: Sequence[Path],
 ) -> Session:
     parser = Parser(prog=f"nodegraph run {arguments.flow}", add_help=False)
     add_inputs(parser, flow)
@@ -108,13 +113,14 @@ def _session(
     packages = Packages.installed()
     pairs = list(_pairs(arguments.set, "--set", "node.port=value"))
     models = Models.searching(arguments.models)
+    allowed = (*allowed_folders(arguments.allow), *found)
     if pairs:
-        types = port_types(flow, packages, models)
+        types = port_types(flow, packages, models, allowed)
         plain = PortType("string")  # of what there is not: the check says so
         settings = {t: Literal(from_text(text, types.get(t, plain)), here) for t, text in pairs}
     else:
         settings = dict[str, Literal]()
-    return Session(with_settings(flow, settings), given, packages, models)
+    return Session(with_settings(flow, settings), given, packages, models, allowed=allowed)
 
 
 def read_flow(path: str, arguments: argparse.Namespace) -> Workflow:
@@ -130,6 +136,22 @@ def _load(path: str, rest: Sequence[str]) -> Workflow:
             message = f"{path}: no such file; put the flow first: nodegraph run {files[0]} ..."
             raise WorkflowError([Problem("bad_usage", "", message)])
     return load(path)
+
+
+def out_folder(arguments: argparse.Namespace, flow: Workflow) -> Path:
+    """Return where outputs go.
+
+    Raises:
+        WorkflowError: that was not said, and a symbolic link leads away from the current folder.
+    """
+    if arguments.out:
+        return expanded(arguments.out)
+    folder = Path("out", flow.name)
+    real = folder.resolve()
+    if not real.is_relative_to(Path.cwd().resolve()):
+        message = f"{folder}: a link leads to {real}; say --out {folder} if that is meant"
+        raise WorkflowError([Problem("outside", "", message)])
+    return folder
 
 
 def add_inputs(parser: Parser, flow: Workflow) -> None:

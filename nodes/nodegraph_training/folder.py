@@ -1,6 +1,7 @@
 """A data set in a folder: pictures, hints and texts, listed in JSON lines."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -124,12 +125,22 @@ def _line(folder: Path, number: int, text: str) -> Line:
         )
     hints = {kind: folder / name for kind, name in _hints(where, value.get("hint", {})).items()}
     files = [folder / image, *hints.values()]
+    outside = next((file for file in files if not _is_below(folder, file)), None)
+    if outside is not None:
+        raise TrainingError(
+            f"{where}: {str(outside)!r} is not below the folder; put the pictures into it"
+        )
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise TrainingError(
             f"{where}: there is no file {str(missing)!r}; mend the path or take the line out"
         )
     return Line(files[0], hints, _texts(where, value.get("text", "")))
+
+
+def _is_below(folder: Path, file: Path) -> bool:
+    """Say whether a name leads out of the folder: the list may be a stranger's."""
+    return Path(os.path.normpath(file)).is_relative_to(os.path.normpath(folder))
 
 
 def _texts(where: str, value: object) -> tuple[str, ...]:

@@ -134,6 +134,14 @@ def mapping_at(address: int) -> str:
     return ""
 
 
+def test_weights_do_not_take_the_place_of_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "thesis.docx"
+    path.write_text("long work")
+    with pytest.raises(WeightsError, match=r"write 'thesis.safetensors'"):
+        save_controlnet(path, ControlNetModel(CONTROLNET), "toy")
+    assert path.read_text() == "long work"
+
+
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     unet, vae = filled(UNetModel(replace(UNET, prediction="v"))), filled(AutoencoderKL(VAE))
     text = filled(CLIPTextModel(replace(TEXT, rows=40)))

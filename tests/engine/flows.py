@@ -1,6 +1,8 @@
-"""Flows in short."""
+"""Flows in short, and the command line in this process."""
 
 from typing import Any
+
+from nodegraph.cli import main
 
 
 def flow(nodes: dict[str, Any], outputs: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -17,3 +19,11 @@ def toy(type_: str, **inputs: Any) -> dict[str, Any]:
 def ref(target: str) -> dict[str, str]:
     """A link."""
     return {"ref": target}
+
+
+def call(*words: str) -> int:
+    """Call the command line; argparse leaves by raising."""
+    try:
+        return main(list(words))
+    except SystemExit as leaving:
+        return int(leaving.code or 0)

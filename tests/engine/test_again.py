@@ -140,6 +140,33 @@ def test_a_strangers_nodes_are_asked_for(picture: Path, capsys: pytest.CaptureFi
 # Hostile pictures
 
 
+def test_a_picture_does_not_write_over_a_file_that_it_knows_the_digest_of(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    from nodegraph.digests import Digests
+
+    mine = picture.parents[1] / "mine.safetensors"
+    mine.write_text("checkpoint small")
+    digests = Digests.of_user()
+    digest = digests.of(mine)
+    digests.remember()
+    for port, refused in (("file", False), ("to", True)):
+        flow = {
+            "nodegraph": 1,
+            "nodes": {"n": {"type": "toys.everything", "inputs": {port: "x"}}},
+            "outputs": {"n": {"ref": "n"}},
+        }
+        record = {"flow": flow, "inputs": {}, "files": {f"n.{port}": digest}}
+        chunks = PngInfo()
+        chunks.add_text("nodegraph", json.dumps(record))
+        Image.new("RGB", (4, 4)).save("toy.png", pnginfo=chunks)
+        assert main(["run", "toy.png", "--quiet", "--trust", "--out", "o"]) == 2 * refused
+        assert ("no path in a workflow may lead" in capsys.readouterr().err) is refused
+
+
 def chunk(kind: bytes, data: bytes, seal: int | None = None) -> bytes:
     """A PNG chunk."""
     crc = zlib.crc32(kind + data) if seal is None else seal

@@ -18,12 +18,12 @@ import pytest
 import nodegraph
 from nodegraph import WorkflowError
 from nodegraph.batching import Job, Worker
-from nodegraph.cli import main
 from nodegraph.ledger import Answer, Ledger
 from nodegraph.reading import load
 from nodegraph.rows import read_rows
 from nodegraph.sweeps import combinations, sweep
 from nodegraph.types import PortType
+from tests.engine.flows import call
 
 FLOW: dict[str, Any] = {
     "nodegraph": 1,
@@ -65,14 +65,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "other.toy").write_text("dog")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(*words: str) -> int:
-    """Call the command line; argparse leaves by raising."""
-    try:
-        return main(list(words))
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
 
 
 def answers(folder: Path) -> list[dict[str, Any]]:
@@ -266,13 +258,8 @@ def test_files_that_hold_no_rows(
 def test_rows_that_are_not_in_form_fail_and_the_next_one_runs(
     here: Path, name: str, data: bytes, words: str
 ) -> None:
-    good = {"r.csv": b"bear,1\n"[: 5 if b"number\n" not in data[:12] else None]}
-    sound = b"{}\n" if name == "r.jsonl" else good[name].rstrip(b"\n,") + b"\n"
-    if name == "r.csv" and data.startswith(b"number"):
-        sound = b"3\n"
-    elif name == "r.csv" and data.startswith(b"name,number"):
-        sound = b"bear,1\n"
-    (here / name).write_bytes(data + sound)
+    sound = {b"name,number": b"bear,1", b"name": b"bear", b"number": b"3"}
+    (here / name).write_bytes(data + sound.get(data.partition(b"\n")[0], b"{}") + b"\n")
     assert batch(name) == 1
     first, second = answers(here / "out")
     assert words in first["problems"][0]["message"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nodegraph.cli import main
+from tests.engine.flows import call
 
 PAINT: dict[str, Any] = {
     "nodegraph": 1,
@@ -42,14 +42,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "paint.json").write_text(json.dumps(PAINT))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(*words: str) -> int:
-    """Call the command line; argparse leaves by raising."""
-    try:
-        return main(list(words))
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
 
 
 def toy_in(folder: Path) -> str:

@@ -33,7 +33,8 @@ def test_a_node_on_the_cpu_runs_beside_one_on_the_device(tmp_path: Path) -> None
         "also": toy("beside", seconds=0.05),
         "late": toy("wait_for", path=str(tmp_path)),
     }
-    outputs = nodegraph.run(flow(nodes, {"device": "device", "also": "also", "late": "late"}))
+    work = flow(nodes, {"device": "device", "also": "also", "late": "late"})
+    outputs = nodegraph.run(work, allow=[tmp_path])
     here = threading.current_thread().name
     assert (outputs.device, outputs.late) == (here, here)
     assert outputs.also != here

@@ -113,13 +113,15 @@ def test_a_folder_of_ones_own_pictures_trains(tmp_path: Path) -> None:
     lines = [{"image": "a.png", "text": "noise"}, {"image": "b.png", "text": ["more noise"]}]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
     file = tmp_path / "own.safetensors"
-    nodegraph.run(own_pictures(tmp_path), out=tmp_path, run=tmp_path / "run", file=file, stop=1)
+    own = own_pictures(tmp_path)
+    nodegraph.run(own, out=tmp_path, run=tmp_path / "run", file=file, stop=1, allow=[tmp_path])
     assert json.loads(read_tensors_note(file))["step"] == 1
 
 
 def test_a_folder_without_a_list_is_refused_in_words(tmp_path: Path) -> None:
+    own = own_pictures(tmp_path)
     with pytest.raises(nodegraph.NodegraphError, match=r"there is no data.jsonl; write one line"):
-        nodegraph.run(own_pictures(tmp_path), out=tmp_path, run=tmp_path, file=tmp_path / "f")
+        nodegraph.run(own, out=tmp_path, run=tmp_path, file=tmp_path / "f", allow=[tmp_path])
 
 
 def test_a_unet_with_controls_around_it_is_not_trained_on(tmp_path: Path) -> None:
@@ -136,4 +138,4 @@ def test_a_unet_with_controls_around_it_is_not_trained_on(tmp_path: Path) -> Non
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((128, 128, 3), np.uint8))
     (tmp_path / "data.jsonl").write_text('{"image": "a.png"}')
     with pytest.raises(nodegraph.NodegraphError, match=r"the UNet already has controls around it"):
-        nodegraph.run(flow, out=tmp_path, run=tmp_path / "run", file=tmp_path / "f")
+        nodegraph.run(flow, out=tmp_path, run=tmp_path, file=tmp_path / "f", allow=[tmp_path])

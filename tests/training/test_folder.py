@@ -60,6 +60,8 @@ def test_hints_are_chosen_by_kind(tmp_path: Path) -> None:
             r"line 2: there is no file '.*c.png'",
         ),
         ([{"image": "a.png", "hint": "d.png"}], r"line 1: there is no file '.*d.png'"),
+        ([{"image": "../a.png"}], r"line 1: .*a.png' is not below the folder"),
+        ([{"image": "a.png", "hint": "/etc/hostname"}], r"line 1: '/etc/hostname' is not below"),
         ([{"image": "a.png", "hint": 3}], r'line 1: "hint" is neither a path nor'),
         ([{"image": "a.png", "text": 3}], r'line 1: "text" is neither a text nor a list'),
         ([{"image": "a.png", "text": []}], r'line 1: "text" is neither a text nor a list'),

@@ -85,6 +85,8 @@ def _write(
     notes: Mapping[str, str] | None,
     dtype: torch.dtype,
 ) -> None:
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path.name}: is no name for weights; write '{path.stem}.safetensors'")
     tensors = {
         prefix + name: _stored(f"{path.name}: {prefix}{name}", value, dtype)
         for prefix, network in networks.items()
