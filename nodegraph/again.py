@@ -1,6 +1,7 @@
 """Makes a workflow again from the record of a picture, and finds the files that it was made of."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -117,16 +118,19 @@ def _point(
         if isinstance(given.get(port), str):
             given[port] = finder.find(given[port], digest) or given[port]
         return
-    entry = flow.get("nodes", {}).get(node)
+    nodes = flow.get("nodes")
+    entry = nodes.get(node) if is_table(nodes) else None
     inputs = entry.get("inputs") if is_table(entry) else None
     if not is_table(inputs):
         return
-    name, bracket, index = port.partition("[")
-    if bracket and is_list(inputs.get(name)) and isinstance(inputs[name][int(index[:-1])], str):
-        number = int(index[:-1])
-        inputs[name][number] = finder.find(inputs[name][number], digest) or inputs[name][number]
-    elif isinstance(inputs.get(name), str):
-        inputs[name] = finder.find(inputs[name], digest) or inputs[name]
+    item = re.fullmatch(r"(\w+)\[([0-9]{1,9})\]", port)
+    if item is None:
+        if isinstance(inputs.get(port), str):
+            inputs[port] = finder.find(inputs[port], digest) or inputs[port]
+        return
+    items, number = inputs.get(item[1]), int(item[2])
+    if is_list(items) and number < len(items) and isinstance(items[number], str):
+        items[number] = finder.find(items[number], digest) or items[number]
 
 
 def _unfold(
@@ -140,7 +144,8 @@ def _unfold(
     texts, places = within.get("texts"), within.get("places")
     if not (is_table(texts) and is_table(places)):
         return
-    made = {path: deepcopy(texts[digest]) for path, digest in places.items() if digest in texts}
+    named = {path: digest for path, digest in places.items() if isinstance(digest, str)}
+    made = {path: deepcopy(texts[digest]) for path, digest in named.items() if digest in texts}
     for number, path in enumerate(sorted(made, key=lambda each: -each.count("/"))):
         outer, _, node = path.rpartition("/")
         holder = made.get(outer) if outer else flow

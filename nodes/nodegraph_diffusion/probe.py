@@ -105,6 +105,8 @@ def _parse(path: Path, text: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
 
     try:
         data: Any = json.loads(text.decode(), object_pairs_hook=note)
+        if b"\\u" in text:
+            json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path.name}: its header is not JSON; it is damaged or no safetensors file"
@@ -114,12 +116,16 @@ def _parse(path: Path, text: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
     if not isinstance(data, dict):
         raise ValueError(f"{path.name}: its header is no JSON object; it is damaged")
     named = cast("dict[str, Any]", data)
-    metadata: object = named.pop("__metadata__", None) or {}
+    metadata: object = named.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata
     tensors = {name: _entry(path, name, value) for name, value in named.items()}
     if not isinstance(metadata, dict):
         raise ValueError(f"{path.name}: its metadata is no JSON object; it is damaged")
     texts = cast("dict[str, object]", metadata)
-    return tensors, {key: value for key, value in texts.items() if isinstance(value, str)}
+    told = {key: value for key, value in texts.items() if isinstance(value, str)}
+    if len(told) < len(texts):
+        raise ValueError(f"{path.name}: its metadata holds more than text; it is damaged")
+    return tensors, told
 
 
 def _entry(path: Path, name: str, value: Any) -> Entry:
@@ -258,9 +264,9 @@ def _probe_folder(path: Path) -> dict[str, Any] | None:
 
 
 def _class_of(config: dict[str, Any]) -> str:
-    architectures = config.get("architectures") or [""]
-    name = config.get("_class_name") or cast("list[Any]", architectures)[0]
-    return str(name)
+    architectures: object = config.get("architectures")
+    listed = cast("list[Any]", architectures) if isinstance(architectures, list) else []
+    return str(config.get("_class_name") or (listed or [""])[0])
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
