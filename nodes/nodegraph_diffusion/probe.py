@@ -265,7 +265,7 @@ def _probe_folder(path: Path) -> dict[str, Any] | None:
 
 def _class_of(config: dict[str, Any]) -> str:
     architectures: object = config.get("architectures")
-    listed = cast("list[Any]", architectures) if isinstance(architectures, list) else []
+    listed = cast("list[object]", architectures) if isinstance(architectures, list) else []
     return str(config.get("_class_name") or (listed or [""])[0])
 
 
