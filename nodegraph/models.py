@@ -2,17 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 from .errors import reason
 from .packages import Places
 from .values import Misfit, near, show
 
-Probe = Callable[[Path], dict[str, Any] | None]
 _SUFFIX: Final = ".safetensors"
 _WEIGHTS: Final = (_SUFFIX, ".ckpt", ".pt", ".pth", ".bin")
 _FOLDER_MARKS: Final = ("model_index.json", "config.json")
@@ -27,7 +27,7 @@ class Models:
     _listed: dict[Path, list[tuple[str, Path]]] = field(
         default_factory=dict[Path, list[tuple[str, Path]]]
     )
-    _probes: dict[str, Probe] = field(default_factory=dict[str, Probe])
+    _probes: dict[str, Any] = field(default_factory=dict[str, Any])
     _held: dict[Path, dict[str, Any] | None] = field(
         default_factory=dict[Path, dict[str, Any] | None]
     )
@@ -78,12 +78,23 @@ class Models:
             self._held[path] = self._ask(path)
         return self._held[path]
 
+    def weights(self, path: Path) -> dict[str, int]:
+        """Return the bytes of a model's weights by dtype, as the packages' probes count them."""
+        for name in self.places.probes:
+            try:
+                counted: dict[str, int] = self._module(name).weights(path)
+            except Exception:  # noqa: BLE001 (a stranger's code, which may know no weights)
+                continue
+            if counted:
+                return counted
+        return {}
+
     def _ask(self, path: Path) -> dict[str, Any] | None:
         """Ask every probe; a complaint counts only where no other package knows the file."""
         complaints: list[str] = []
         for name in self.places.probes:
             try:
-                told = self._probe(name)(path)
+                told: dict[str, Any] | None = self._module(name).probe(path)
             except (ValueError, OSError) as error:
                 complaints.append(str(error))
             except Exception as error:  # noqa: BLE001 (a stranger's code)
@@ -95,7 +106,7 @@ class Models:
             raise Misfit("bad_model", complaints[0])
         return None
 
-    def _probe(self, name: str) -> Probe:
+    def _module(self, name: str) -> Any:
         if name not in self._probes:
             self._probes[name] = _load_probe(name, self.places.probes[name])
         return self._probes[name]
@@ -166,14 +177,17 @@ def _is_model(path: Path) -> bool:
         return False
 
 
-def _load_probe(name: str, path: Path) -> Probe:
+def _knows_nothing(path: Path) -> None:
+    """Be the probe of a file that cannot be loaded as a module."""
+
+
+def _load_probe(name: str, path: Path) -> Any:
     """Load a probe by its file, so that the package around it is not imported."""
     module_name = f"_nodegraph_probe_{name}"
     spec = spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        return lambda _: None
+        return SimpleNamespace(probe=_knows_nothing)
     module = module_from_spec(spec)
     sys.modules[module_name] = module
     spec.loader.exec_module(module)
-    probe: Probe = module.probe
-    return probe
+    return module

@@ -22,6 +22,7 @@ Run ControlNet pipelines from a JSON file.
   nodegraph doctor                                   what is wrong with this installation
   nodegraph graph workflows/canny.json --out a.svg   the flow as a drawing
   nodegraph why workflows/canny.json sample          why a node runs again
+  nodegraph plan workflows/canny.json                what a run will hold in memory
 """
 _CODES = "exit codes: 0 good, 1 a run failed, 2 the workflow or usage is wrong, 130 interrupted"
 RUN = """\
@@ -87,6 +88,14 @@ Versions, model files and the machine are compared with the record first.
 
 Exit code 0: the same in every bit. 1: it differs, and by how much is said.
 """
+PLAN = """\
+Say what a run will hold in memory before it starts: weights by dtype, from the headers of their
+files; values, as they were measured when the flow ran last in the same --out; and whether all of it
+fits into what is free. Exit code 1 where it does not.
+
+  nodegraph plan flow.json
+  nodegraph plan flow.json --device cuda --dtype float16
+"""
 NEW = """\
 Write a package with one node, its test, an example workflow and a README, in a folder of its own.
 
@@ -102,6 +111,7 @@ _MODULES: Final = {
     "new-package": "packaging",
     "test-package": "packaging",
     "doctor": "packaging",
+    "plan": "needing",
 }
 
 
@@ -217,6 +227,7 @@ def parser() -> Parser:
     _add_batch_flags(batch)
     about = "say everything that is wrong with a workflow"
     given = ("--set", "--input", "--models", "--allow")
+    planned = ("--device", "--dtype", "--out", "--no-store", "--trust", "--json")
     check = add("check", about, *given, "--trust", "--json")
     nodes = add("nodes", "list installed nodes, or show a node's page", "--json")
     nodes.add_argument("type", metavar="TYPE", nargs="?", help="'image', or 'image.canny'")
@@ -227,6 +238,7 @@ def parser() -> Parser:
     about = "say why a node's result is not taken from the store"
     why = add("why", about, *given, "--device", "--dtype", description=WHY)
     why.set_defaults(trust=False)
+    plan = add("plan", "say what a run will need", *given, *planned, description=PLAN)
     about = "make a picture again from its record, and compare"
     verify = add("verify", about, "--models", "--allow", "--trust", "--quiet", description=VERIFY)
     verify.add_argument("picture", metavar="PICTURE", help="a PNG that nodegraph wrote")
@@ -241,10 +253,10 @@ def parser() -> Parser:
     graph = add("graph", "draw a workflow: Mermaid on stdout, or a picture", description=GRAPH)
     about = "write a drawing instead: .svg, .png or .mmd"
     graph.add_argument("--out", metavar="FILE", help=about)
-    for command in (check, graph, why, batch):
+    for command in (check, graph, why, batch, plan):
         command.add_argument("flow", metavar="FLOW", help="the workflow file")
     why.add_argument("node", metavar="NODE", nargs="?", help="default: all, one line each")
-    for command in (run, check, why, batch):
+    for command in (run, check, why, batch, plan):
         command.set_defaults(takes_inputs=True, swept=None)
     return top
 

@@ -190,6 +190,31 @@ def probe(path: Path) -> dict[str, Any] | None:
     return _told(kind, stated_family(header.metadata) or family_of(header.shapes))
 
 
+def weights(path: Path) -> dict[str, int]:
+    """Count the bytes of a model's weights by dtype, as safetensors calls it.
+
+    A folder in diffusers' layout counts with what is in it and one level below, one variant each.
+
+    Raises:
+        ValueError: a file is broken; one line says why.
+    """
+    counted: Counter[str] = Counter()
+    for file in _files(path) if path.is_dir() else [path]:
+        for entry in read_header(file).tensors.values():
+            counted[entry.dtype] += entry.end - entry.start
+    return dict(counted)
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """Return one file for each network, the plain one where there is also a variant as fp16."""
+    found: dict[Path, Path] = {}
+    paths = [*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")]
+    for path in sorted(paths, key=lambda path: (path.name.count("."), path)):
+        if not path.parent.name.startswith(("safety_checker", "feature_extractor")):
+            found.setdefault(path.with_name(path.name.partition(".")[0]), path)
+    return found.values()
+
+
 def _told(kind: str, family: str) -> dict[str, Any]:
     return {"kind": kind, "family": family} if family else {"kind": kind}
 

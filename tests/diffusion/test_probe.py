@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import nodegraph_diffusion.probe
 from nodegraph_diffusion.models.controlnet import ControlNetConfig, ControlNetModel
 from nodegraph_diffusion.models.unet import UNetConfig
-from nodegraph_diffusion.probe import probe
+from nodegraph_diffusion.probe import probe, weights
 from nodegraph_diffusion.weights import save_controlnet
 
 SMALL = UNetConfig(widths=(8, 8, 8, 8), heads=2, norm_groups=4)
@@ -125,3 +125,25 @@ def test_the_probe_is_loaded_by_its_path_without_any_package(tmp_path: Path) -> 
         check=True,
     )
     assert done.stdout.split("\n")[:2] == ["blocks", "[]"]
+
+
+def test_the_weights_of_a_folder_are_those_that_are_read(tmp_path: Path) -> None:
+    plain = {"a": torch.zeros(3, 5), "b": torch.zeros(7, dtype=torch.int64)}
+    halves = {"a": torch.zeros(3, 5, dtype=torch.float16)}
+    for name in ("unet", "safety_checker"):
+        (tmp_path / name).mkdir()
+        save_file(halves, tmp_path / name / "diffusion_pytorch_model.fp16.safetensors")
+        save_file(plain, tmp_path / name / "diffusion_pytorch_model.safetensors")
+    (tmp_path / "vae").mkdir()
+    save_file(halves, tmp_path / "vae" / "diffusion_pytorch_model.fp16.safetensors")
+    assert weights(tmp_path) == {"F32": 60, "I64": 56, "F16": 30}
+    assert weights(tmp_path / "unet" / "diffusion_pytorch_model.safetensors") == {
+        "F32": 60,
+        "I64": 56,
+    }
+
+
+def test_the_weights_of_a_broken_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.safetensors").write_bytes(b"\xff" * 20)
+    with pytest.raises(ValueError, match=r"c\.safetensors"):
+        weights(tmp_path / "c.safetensors")
