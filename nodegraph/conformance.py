@@ -9,12 +9,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
-from .context import Context
+from .context import Cancelled, Context
 from .errors import PackageError, reason
 from .jsontext import is_list
+from .package import Package
 from .packages import Packages
 from .ports import Port, declared_port, port_named
 from .spec import InputSpec, NodeSpec
@@ -23,6 +27,10 @@ from .values import Misfit, conform
 
 MOST_CALLS: Final = 60
 """Calls of one node."""
+SECONDS: Final = 5.0
+"""How long one node is called; a call that takes longer is stopped where it reports progress."""
+SILENT: Final = 20.0
+"""Seconds of two calls from which on a node has to report progress."""
 MOST: Final = 64
 """The largest whole number that is tried, whatever a range allows: it is often a size."""
 
@@ -37,6 +45,40 @@ class Check:
     passed_over: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One thing to look at, of a node or a port type; nothing is called before `look`."""
+
+    node: str
+    what: str
+    look: Callable[[], Check]
+
+
+def trials(name: str, packages: Packages) -> Iterator[Trial]:
+    """Yield what there is to look at in a package, from its manifest alone.
+
+    Raises:
+        PackageError: the package cannot be imported at all, or two distributions provide it.
+        KeyError: there is no such package.
+    """
+    manifest = packages.manifest(name)
+    package = packages.package(name)
+
+    def trial(look: Callable[..., Check], node: str, what: str, *given: Any) -> Trial:
+        return Trial(node, what, partial(look, node, what, *given))
+
+    yield trial(Check, "", "the manifest is read without importing the package")
+    for node in manifest.nodes:
+        spec, type_ = manifest.spec(node), f"{name}.{node}"
+        yield trial(_documented, type_, "has a help page", spec.doc)
+        for port in spec.inputs.values():
+            if not (port.required or port.default is None or port.type.kind == "file"):
+                yield trial(_default, type_, f"default of {port.name} is within its range", port)
+        yield trial(_calls, type_, "called at the edges of its ranges", spec, package)
+    for identity, told in sorted(manifest.ports.items()):
+        yield trial(_class_documented, told["name"], "its class has a docstring", identity)
+
+
 def try_package(name: str, packages: Packages) -> Iterator[Check]:
     """Yield all checks of a package.
 
@@ -44,60 +86,68 @@ def try_package(name: str, packages: Packages) -> Iterator[Check]:
         PackageError: it cannot be imported at all.
         KeyError: there is no such package.
     """
-    manifest = packages.manifest(name)
-    yield Check("", "the manifest is read without importing the package")
-    for node in manifest.nodes:
-        spec = manifest.spec(node)
-        type_ = f"{name}.{node}"
-        yield Check(type_, "has a help page", "" if spec.doc.strip() else "write a docstring")
-        yield from _defaults(type_, spec)
-        yield from _calls(type_, spec, packages.package(name).function(node))
-    for identity in sorted(manifest.ports):
-        port = port_named(identity)
-        documented = (_class_of(identity).__doc__ or "").strip()
-        yield Check(port.name, "its class has a docstring", "" if documented else "write one")
+    for trial in trials(name, packages):
+        yield trial.look()
 
 
-def _defaults(type_: str, spec: NodeSpec) -> Iterator[Check]:
-    for port in spec.inputs.values():
-        if port.required or port.default is None or port.type.kind == "file":
-            continue
-        try:
-            conform(port.default, port.type)
-            fault = ""
-        except Misfit as misfit:
-            fault = f"{port.name}: {misfit}"
-        yield Check(type_, f"default of {port.name} is within its range", fault)
+def _documented(node: str, what: str, doc: str) -> Check:
+    return Check(node, what, "" if doc.strip() else "write a docstring")
 
 
-def _calls(type_: str, spec: NodeSpec, function: Callable[..., Any]) -> Iterator[Check]:
+def _class_documented(node: str, what: str, identity: str) -> Check:
+    return _documented(node, what, _class_of(identity).__doc__ or "")
+
+
+def _default(node: str, what: str, port: InputSpec) -> Check:
+    try:
+        conform(port.default, port.type)
+    except Misfit as misfit:
+        return Check(node, what, f"{port.name}: {misfit}")
+    return Check(node, what)
+
+
+def _calls(node: str, what: str, spec: NodeSpec, package: Package) -> Check:
     """Call a node with values at the edges of its ranges, and look at what it does."""
-    what = "called at the edges of its ranges"
-    why = _unfit(spec)
-    values = {} if why else {p.name: _values(p) for p in spec.inputs.values()}
-    lacking = [name for name, found in values.items() if not found]
-    if lacking:
-        why = f"no example of {', '.join(lacking)}"
+    function = package.function(spec.name)
+    why = why_not(spec)
     if why:
-        yield Check(type_, what, passed_over=why)
-        return
-    calls = 0
+        return Check(node, what, passed_over=why)
+    values = {port.name: _values(port) for port in spec.inputs.values()}
+    calls, clock = 0, _Clock()
     for arguments in _combined(values):
-        calls += 1
-        fault = _call(spec, function, arguments)
+        try:
+            fault = _call(spec, function, arguments, clock)
+        except Cancelled:
+            break
         if fault:
-            yield Check(type_, what, f"{_said(arguments)}: {fault}")
-            return
-    yield Check(type_, f"{what}, {calls} times")
+            return Check(node, what, f"{_said(arguments)}: {fault}")
+        calls += 1
+    if not calls:
+        return Check(node, what, passed_over=f"it takes over {SECONDS:.0f} s")
+    return Check(node, f"{what}, {calls} times")
 
 
-def _unfit(spec: NodeSpec) -> str:
+class _Clock:
+    """The time that one node has for all its calls."""
+
+    def __init__(self) -> None:
+        self.ends = perf_counter() + SECONDS
+        self.asked = False
+
+    def is_over(self) -> bool:
+        """Be what a Context asks whether the run was cancelled."""
+        self.asked = True
+        return perf_counter() > self.ends
+
+
+def why_not(spec: NodeSpec) -> str:
     """Say why a node cannot be called blindly, or ""."""
     if any(port.type.kind == "file" and port.required for port in spec.inputs.values()):
         return "it reads or writes files"
     if any(port.type.destination for port in spec.inputs.values()):
         return "it writes files"
-    return ""
+    lacking = [port.name for port in spec.inputs.values() if not _values(port)]
+    return f"no example of {', '.join(lacking)}" if lacking else ""
 
 
 def _combined(values: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
@@ -172,15 +222,24 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if is_list(value) else value
 
 
-def _call(spec: NodeSpec, function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
-    """Call a node twice with the same values; return what is wrong, or ""."""
+def _call(
+    spec: NodeSpec, function: Callable[..., Any], arguments: Mapping[str, Any], clock: _Clock
+) -> str:
+    """Call a node twice with the same values; return what is wrong, or "".
+
+    Raises:
+        Cancelled: the time is over.
+    """
+    if clock.is_over():
+        raise Cancelled
+    clock.asked, began = False, perf_counter()
     given = {n: conform(_plain(value), spec.inputs[n].type) for n, value in arguments.items()}
     before, state = _digest(list(given.values())), _random_state()
     with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
         answers: list[Any] = []
         for _ in range(2):
             heard = io.StringIO()
-            context = Context(out=Path(scratch))
+            context = Context(out=Path(scratch), cancelled=clock.is_over)
             lent = {spec.context: context} if spec.context else {}
             try:
                 with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
@@ -193,6 +252,8 @@ def _call(spec: NodeSpec, function: Callable[..., Any], arguments: Mapping[str, 
                 context.close()
             if heard.getvalue():
                 return "printed something; use Context.progress or Context.note"
+        if not clock.asked and perf_counter() - began > SILENT:
+            return "took long without a word; call Context.progress, where it can be stopped"
         if _digest(list(given.values())) != before:
             return "changed a value that it was given; return a new one"
         if _random_state() != state:
@@ -255,7 +316,7 @@ def _random_state() -> tuple[Any, ...]:
 
 def _class_of(identity: str) -> Any:
     module, _, name = identity.partition(":")
-    found: Any = sys.modules[module]
+    found: Any = import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
     return found
@@ -271,4 +332,4 @@ def _said(arguments: Mapping[str, Any]) -> str:
     return ", ".join(itertools.islice(parts, 8))
 
 
-__all__ = ["Check", "PackageError", "try_package"]
+__all__ = ["Check", "PackageError", "Trial", "trials", "try_package"]

@@ -105,6 +105,10 @@ class Context:
         if self._tell is not None:
             self._tell(name, value)
 
+    def silent(self) -> "Context":
+        """Return a context for a node that this one calls: it says nothing, but can be stopped."""
+        return Context(device=self.device, dtype=self.dtype, cancelled=self._cancelled)
+
     def check(self) -> None:
         """Stop here if the run was cancelled.
 

@@ -7,6 +7,8 @@ from .signature import read_signature
 from .spec import NodeSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
+DECLARED: dict[tuple[str, str], set[str]] = {}
+"""Where nodes were defined, by the top module and their name: one of two is out of sight."""
 
 
 @overload
@@ -45,6 +47,9 @@ def node(
     def attach(target: F) -> F:
         spec = read_signature(target, version=version, cache=cache, device=device, sink=sink)
         target.__nodegraph_node__ = spec  # type: ignore[attr-defined]
+        top, code = target.__module__.partition(".")[0], getattr(target, "__code__", None)
+        place = f"{target.__module__}, line {code.co_firstlineno}" if code else target.__module__
+        DECLARED.setdefault((top, spec.name), set()).add(place)
         return target
 
     return attach if function is None else attach(function)

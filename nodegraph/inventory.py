@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from . import __version__
-from .decorator import spec_of
-from .errors import reason
+from .decorator import DECLARED, spec_of
+from .errors import PackageError, reason
 from .manifest import FORMAT, stamp
 from .ports import ABILITIES, Port, port_named
 from .sources import digest_of, libraries
@@ -22,13 +22,19 @@ def answer(request: dict[str, Any]) -> None:
     """Import the package that is asked for and write its manifest, or why there is none."""
     try:
         data = take(request["name"], request["module"], request["modules"])
+    except PackageError as error:
+        data = {"error": str(error)}
     except BaseException as error:  # noqa: BLE001 (a stranger's code, run at import)
         data = {"error": reason(error)}
     Path(request["answer"]).write_text(json.dumps(data), encoding="utf-8")
 
 
 def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
-    """Import a package and describe its nodes and the port types they use."""
+    """Import a package and describe its nodes and the port types they use.
+
+    Raises:
+        PackageError: a node is defined twice; the second would silently stand for both.
+    """
     began = perf_counter()
     loaded = import_module(module)
     seconds = perf_counter() - began
@@ -39,6 +45,10 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
         owner = getattr(value, "__module__", "").partition(".")[0]
         if spec is not None and owner == top and spec.name == attribute:
             specs[attribute] = spec
+    for attribute in specs:
+        places = sorted(DECLARED[top, attribute])
+        if len(places) > 1:
+            raise PackageError(f"{attribute!r} is two nodes: {' and '.join(places)}; rename one")
     used = [m for m in modules if m.partition(".")[0] in sys.modules]
     return {
         "format": FORMAT,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from .spec import NodeSpec
 
 FORMAT: Final = 3
 IMPORT_SECONDS: Final = 120
+PATIENT_SECONDS: Final = 5
+"""How long a package is imported without a word."""
 _CHILD = (
     "import json, sys; request = json.loads(sys.stdin.read()); sys.path[:] = request['path'];"
     "from nodegraph.inventory import answer; answer(request)"
@@ -160,7 +163,7 @@ def _build(
             "modules": modules,
             "answer": str(answer),
         }
-        fault = _run_child(json.dumps(request), children)
+        fault = _run_child(package, json.dumps(request), children)
         try:
             data = json.loads(answer.read_bytes())
         except (OSError, ValueError):
@@ -171,7 +174,7 @@ def _build(
     return Manifest(data)
 
 
-def _run_child(request: str, children: list["subprocess.Popen[bytes]"]) -> str:
+def _run_child(package: Package, request: str, children: list["subprocess.Popen[bytes]"]) -> str:
     """Run the child; what the package prints while it is imported is nobody's business."""
     quiet = subprocess.DEVNULL
     command = [sys.executable, "-P", "-c", _CHILD]  # -P: nothing of the current folder
@@ -179,13 +182,26 @@ def _run_child(request: str, children: list["subprocess.Popen[bytes]"]) -> str:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet) as child:
             children.append(child)
             try:
-                child.communicate(request.encode(), timeout=IMPORT_SECONDS)
+                _wait(child, package, request)
             except subprocess.TimeoutExpired:
                 child.kill()
                 return f"not done after {IMPORT_SECONDS} s"
     except OSError as error:
         return f"no child process: {error}"
     return "the process that imported it ended early"
+
+
+def _wait(child: "subprocess.Popen[bytes]", package: Package, request: str) -> None:
+    """Wait for the child, with a word to the user where it takes long."""
+    try:
+        child.communicate(request.encode(), timeout=PATIENT_SECONDS)
+    except subprocess.TimeoutExpired:
+        side = f"{package.name!r} ({package.distribution})"
+        logging.getLogger("nodegraph").warning(
+            "nodegraph: package %s takes long to import; it is waited for, up to %d s, this once",
+            *(side, IMPORT_SECONDS),
+        )
+        child.communicate(timeout=IMPORT_SECONDS - PATIENT_SECONDS)
 
 
 def _keep(place: Path, data: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Generate pictures for the held-out scenes, with and without control, and have them judged."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,7 +31,6 @@ from nodegraph_diffusion import (
 from nodegraph_image import Image, grid
 
 Bytes = NDArray[np.uint8]
-Progress = Callable[[int, int, str], None]
 
 TRUE, TRIP = "true render", "VAE round trip"
 SHOWN = 8  # scenes on the sheet
@@ -76,11 +75,10 @@ def evaluate_models(
     annotator: Annotator,
     scenes: Sequence[Scene],
     sampling: Sampling,
-    *,
-    progress: Progress,
+    context: Context,
 ) -> Evaluation:
     """Fill the table: ceilings first, then every control under the true and a contrary prompt."""
-    targets = make_targets(scenes)
+    targets = make_targets(scenes, context)
     others = [contradict(scene) for scene in scenes]
     result = Evaluation(
         targets, [full_caption(s) for s in scenes], [full_caption(s) for s in others]
@@ -89,17 +87,17 @@ def evaluate_models(
     plan = [(kind, contrary) for kind in kinds for contrary in (False, True)]
     total = len(plan) * len(scenes)
     done = 0
-    for name, pictures in _ceilings(models.vae, targets):
+    for name, pictures in _ceilings(models.vae, targets, context):
         result.pictures[name] = pictures
         result.rows[name] = score(annotator, pictures, targets, scenes)
     for kind, contrary in plan:
         name = f"{kind or 'no control'}, {'contrary' if contrary else 'true'} prompt"
         prompts = result.contrary if contrary else result.prompts
         parts: list[Bytes] = []
-        for part in _pictures(models, sampling, targets, prompts, kind):
+        for part in _pictures(models, sampling, targets, prompts, kind, context):
             parts.append(part)
             done += len(part)
-            progress(done, total, name)
+            context.progress(done, total, name)
         result.pictures[name] = np.concatenate(parts)
         asked = others if contrary else scenes
         result.rows[name] = score(annotator, result.pictures[name], targets, asked)
@@ -125,11 +123,14 @@ def make_sheet(evaluation: Evaluation) -> Image:
     )
 
 
-def _ceilings(vae: VAE, targets: Targets) -> Iterator[tuple[str, Bytes]]:
+def _ceilings(vae: VAE, targets: Targets, context: Context) -> Iterator[tuple[str, Bytes]]:
     yield TRUE, targets.pictures
-    parts = np.array_split(targets.pictures, -(-len(targets.pictures) // 25))
-    trips = [decode(vae, encode(vae, Image(p.astype(np.float32) / np.float32(255)))) for p in parts]
-    yield TRIP, np.concatenate([to_bytes(trip.pixels) for trip in trips])
+    trips: list[Bytes] = []
+    for part in np.array_split(targets.pictures, -(-len(targets.pictures) // 25)):
+        context.check()
+        latent = encode(vae, Image(part.astype(np.float32) / np.float32(255)))
+        trips.append(to_bytes(decode(vae, latent).pixels))
+    yield TRIP, np.concatenate(trips)
 
 
 def _pictures(
@@ -138,10 +139,10 @@ def _pictures(
     targets: Targets,
     prompts: Sequence[str],
     kind: str | None,
+    context: Context,
 ) -> Iterator[Bytes]:
     """Sample a batch at a time; the noise of a scene is the same whatever the control."""
     empty = encode_text(models.text_encoder, text="")
-    silent = Context()
     for start in range(0, len(prompts), sampling.batch):
         rows = slice(start, start + sampling.batch)
         texts = [encode_text(models.text_encoder, text=text) for text in prompts[rows]]
@@ -156,7 +157,7 @@ def _pictures(
             Conditioning(torch.cat([text.context for text in texts])),
             empty,
             Latent(torch.zeros(len(texts), 4, SIZE // 8, SIZE // 8)),
-            silent,
+            context.silent(),
             seed=sampling.seed + start,
             steps=sampling.steps,
             cfg=sampling.cfg,

@@ -79,7 +79,7 @@ def train_annotator(
     assert isinstance(annotator, Annotator)
     save_annotator(annotator, file)
     scenes = heldout_scenes()[:count]
-    targets = make_targets(scenes)
+    targets = make_targets(scenes, context)
     scores = score(load_annotator(file), targets.pictures, targets, scenes)
     report = Report({"count": len(scenes), "steps": steps}, {"true render": scores})
     assert trained.preview is not None  # the loop draws one at the end at the latest
@@ -130,7 +130,7 @@ def evaluate(
         _judge(annotator),
         heldout_scenes()[:count],
         sampling,
-        progress=context.progress,
+        context,
     )
     settings = {"count": count, **vars(sampling)}
     return Judged(Report(settings, result.rows), make_sheet(result))

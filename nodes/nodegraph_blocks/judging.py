@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from nodegraph import Context
 from nodegraph_blocks import metrics
 from nodegraph_blocks.annotator import Annotator, read_pictures
 from nodegraph_blocks.dataset import CANNY_HIGH, CANNY_LOW, to_bytes
-from nodegraph_blocks.render import depth_hint, render
+from nodegraph_blocks.render import Rendering, depth_hint, render
 from nodegraph_blocks.scene import Scene
 from nodegraph_blocks.solids import FIRST_THING
 
@@ -34,9 +35,12 @@ class Targets:
     things: Masks
 
 
-def make_targets(scenes: Sequence[Scene]) -> Targets:
-    """Render scenes and draw their hints."""
-    renderings = [render(scene, SIZE) for scene in scenes]
+def make_targets(scenes: Sequence[Scene], context: Context) -> Targets:
+    """Render scenes and draw their hints; stops where the run is cancelled."""
+    renderings: list[Rendering] = []
+    for done, scene in enumerate(scenes):
+        context.progress(done, len(scenes), "rendering")
+        renderings.append(render(scene, SIZE))
     pictures = np.stack([to_bytes(rendering.picture) for rendering in renderings])
     return Targets(
         scenes=tuple(scenes),

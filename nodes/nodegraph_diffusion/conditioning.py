@@ -1,5 +1,6 @@
 """The conditioning: what a prompt became, and the batch of it that a network sees."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import lcm
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from nodegraph import Codec, port
 
+from .examples import WIDTH
 from .storage import digest_of, read_tensors, size_of, write_tensors
 
 NAME = "conditioning.safetensors"
@@ -44,6 +46,12 @@ class ConditioningCodec(Codec["Conditioning"]):
     def describe(value: "Conditioning") -> str:
         """Say how many tokens of which width."""
         return f"{value.context.shape[1]} tokens x {value.context.shape[2]}"
+
+    @staticmethod
+    def examples() -> "list[Conditioning]":
+        """Give the contexts of a short and of a long prompt, as wide as the example networks."""
+        shapes = ((1, tokens, WIDTH) for tokens in (77, 154))
+        return [Conditioning(torch.linspace(-1, 1, math.prod(s)).reshape(s)) for s in shapes]
 
 
 @port(codec=ConditioningCodec)

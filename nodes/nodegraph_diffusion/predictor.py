@@ -10,6 +10,7 @@ from torch import Tensor
 from nodegraph import Codec, port
 
 from .conditioning import Rows
+from .examples import small_unet
 from .models.injection import Injection
 from .models.unet import UNetModel
 from .run_cache import RunCache
@@ -60,6 +61,11 @@ class UNetCodec(Codec["UNet"]):
         count = len(value.layers)
         layers = f" in {count} layer{'s' if count > 1 else ''}" if count else ""
         return f"{value.family} UNet{layers}"
+
+    @staticmethod
+    def examples() -> "list[UNet]":
+        """Give a tiny random one, of eps prediction."""
+        return [UNet(small_unet(), "sd1")]
 
 
 @port(codec=UNetCodec)

@@ -6,6 +6,7 @@ from torch import nn
 
 from nodegraph import Codec, port
 
+from .examples import small_controlnet, small_text_encoder, small_vae
 from .models.clip import CLIPTextModel
 from .models.controlnet import ControlNetModel
 from .models.vae import AutoencoderKL
@@ -30,6 +31,11 @@ class VAECodec(Codec["VAE"]):
         """Say family and latent channels."""
         return f"{value.family} VAE, {value.model.config.latent_channels} latent channels"
 
+    @staticmethod
+    def examples() -> "list[VAE]":
+        """Give a tiny random one."""
+        return [VAE(small_vae(), "sd1")]
+
 
 @port(codec=VAECodec)
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,11 @@ class TextEncoderCodec(Codec["TextEncoder"]):
         """Say family and width."""
         return f"{value.family} text encoder, width {value.model.config.width}"
 
+    @staticmethod
+    def examples() -> "list[TextEncoder]":
+        """Give a tiny random one."""
+        return [TextEncoder(small_text_encoder(), "sd1")]
+
 
 @port(codec=TextEncoderCodec)
 @dataclass(frozen=True, eq=False)
@@ -75,6 +86,11 @@ class ControlNetCodec(Codec["ControlNet"]):
     def describe(value: "ControlNet") -> str:
         """Say name and family."""
         return f"{value.name}, {value.family} ControlNet"
+
+    @staticmethod
+    def examples() -> "list[ControlNet]":
+        """Give a tiny random one."""
+        return [ControlNet(small_controlnet(), "sd1")]
 
 
 @port(codec=ControlNetCodec)

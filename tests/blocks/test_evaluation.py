@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from nodegraph import Context
+from nodegraph.context import Cancelled
 from nodegraph_blocks.annotator import Annotator
 from nodegraph_blocks.evaluation import TRIP, TRUE, Evaluation, Models, Sampling, evaluate_models
 from nodegraph_blocks.evaluation import make_sheet as sheet_of
@@ -15,10 +17,6 @@ from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
 from nodegraph_diffusion.models.controlnet import ControlNetModel
 from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
 from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
-
-
-def quiet(done: int, total: int, message: str) -> None:
-    """Report nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +40,7 @@ def models() -> Models:
 def evaluation(models: Models) -> Evaluation:
     sampling = Sampling(steps=1, batch=2)
     annotator = Annotator().eval()
-    return evaluate_models(models, annotator, heldout_scenes()[:3], sampling, progress=quiet)
+    return evaluate_models(models, annotator, heldout_scenes()[:3], sampling, Context())
 
 
 def test_every_control_is_measured_under_both_prompts_and_below_two_ceilings(
@@ -103,3 +101,13 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(ValueError, match="it is no report"):
         ReportCodec.read(path)
+
+
+def test_it_can_be_stopped_before_the_first_picture(models: Models) -> None:
+    asked: list[str] = []
+    context = Context(
+        report=lambda done, total, said: asked.append(said), cancelled=lambda: len(asked) > 2
+    )
+    with pytest.raises(Cancelled):
+        evaluate_models(models, Annotator(), heldout_scenes()[:9], Sampling(), context)
+    assert asked == ["rendering"] * 3

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import nodegraph
+from nodegraph import Context
 from nodegraph_blocks import read_scene, scene
 from nodegraph_blocks.annotator import load_annotator
 from nodegraph_blocks.heldout import heldout_scenes
@@ -66,7 +67,7 @@ def test_the_flow_annotator_trains_and_reports(tmp_path: Path) -> None:
 def test_the_shipped_judge_reads_true_renders() -> None:
     path = Path(str(files("nodegraph_blocks") / "models" / "blocks-annotator.safetensors"))
     scenes = heldout_scenes()[:100]
-    targets = make_targets(scenes)
+    targets = make_targets(scenes, Context())
     scores = score(load_annotator(path), targets.pictures, targets, scenes)
     assert scores["shape"] >= 0.97
     assert scores["colour"] >= 0.98

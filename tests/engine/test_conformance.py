@@ -1,19 +1,23 @@
 """What `nodegraph test-package` finds in a package, and that ours pass it."""
 
-import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from nodegraph import conformance
 from nodegraph.cli import main
-from nodegraph.conformance import Check, try_package
+from nodegraph.conformance import Check, trials, try_package
 from nodegraph.packages import Packages
 from tests.engine.conftest import write_metadata
 
 NODE = """
 import random
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +48,7 @@ def good(box: Box, *, at: Annotated[int, Field(ge=0, le=1)] = 0) -> int:
     return box.items[at]
 
 @node
-def {name}(box: Box, *, n: Annotated[int, Field(ge=0, le=5)] = 0) -> Box:
+def {name}(box: Box, {lent}*, n: Annotated[int, Field(ge=0, le=5)] = 0) -> Box:
     {doc}
     {body}
 """
@@ -55,11 +59,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """Install a package with one good node and one of a given body."""
     monkeypatch.setenv("NODEGRAPH_CACHE", str(tmp_path / "cache"))
 
-    def package(name: str, body: str, doc: str) -> None:
+    def package(name: str, body: str, doc: str, lent: str = "", far: str = "") -> None:
         folder = tmp_path / f"dist-{name}"
         write_metadata(folder, folder.name, f"[nodegraph.nodes]\n{name} = {name}_pack\n")
         source = NODE.replace("{name}", name).replace("{body}", body).replace("{doc}", doc)
-        (folder / f"{name}_pack.py").write_text(source)
+        source = source.replace("{lent}", lent)
+        (folder / f"{name}_pack.py").write_text(source + far)
         monkeypatch.syspath_prepend(str(folder))
 
     return package
@@ -122,10 +127,105 @@ def test_the_command_tells_and_fails(
     assert "no package 'shakey'; did you mean 'shaky'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["image", "diffusion", "blocks", "training"])
-def test_our_own_packages_pass(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["test-package", name, "--json"]) == 0
-    checks = json.loads(capsys.readouterr().out)
-    assert len(checks) > 10
-    called = [c for c in checks if "called at" in c["what"] and not c["passed_over"]]
-    assert called or name == "training"
+@pytest.fixture
+def pytested(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run pytest in a folder of its own, with one test in it, where the packages are found."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "test_own.py").write_text("def test_own(): pass\n")
+
+    def call(*words: str, settings: str = "") -> subprocess.CompletedProcess[str]:
+        (tmp_path / "own" / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
+        command = [sys.executable, "-m", "pytest", "-v", "-rs", *words]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(
+            command, cwd=tmp_path / "own", env=environment, capture_output=True, text=True
+        )
+
+    return call
+
+
+Pytested = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_pytest_has_a_test_for_each_check(
+    installed: Callable[..., None], pytested: Pytested
+) -> None:
+    installed("shaky", "return 1 // n and box", "'Divide.'")
+    done = pytested("--nodegraph-package", "shaky")
+    assert done.returncode == 1
+    assert "nodegraph:shaky::good: called at the edges of its ranges PASSED" in done.stdout
+    assert "nodegraph:shaky::shaky: called at the edges of its ranges FAILED" in done.stdout
+    assert "n=0: raised ZeroDivisionError" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "1 failed, 8 passed" in done.stdout
+    assert "collected 9 items" in done.stdout
+    assert (
+        "8 passed, 1 deselected"
+        in pytested(*("--nodegraph-package", "shaky", "-k", "not (shaky: and edges)")).stdout
+    )
+
+
+FAR = """
+@node
+def far(path: Path) -> int:
+    "Read."
+"""
+
+
+def test_packages_of_the_settings_are_tried_where_no_path_is_given(
+    installed: Callable[..., None], pytested: Pytested
+) -> None:
+    installed("reader", "return box", "'Read.'", far=FAR)
+    settings = "nodegraph_packages = reader"
+    done = pytested(settings=settings)
+    assert done.returncode == 0
+    assert "SKIPPED" in done.stdout
+    assert "it reads or writes files" in done.stdout
+    assert "1 passed" in pytested("test_own.py", settings=settings).stdout
+    assert "1 passed" in pytested().stdout
+
+
+def test_pytest_says_in_a_line_what_cannot_be_tried(
+    installed: Callable[..., None], pytested: Pytested
+) -> None:
+    installed("shaky", "return box", "'Nothing.'")
+    done = pytested("--nodegraph-package", "shakey")
+    assert done.returncode == 2
+    assert "nodegraph: no package 'shakey'; did you mean 'shaky'?" in done.stdout
+    installed("ill", "return box", "'Nothing.'", far="import nothing_of_this_name")
+    done = pytested("--nodegraph-package", "ill")
+    assert done.returncode == 2
+    assert "package 'ill' (dist-ill): cannot be imported: ModuleNotFoundError" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+SLOW = """for _ in range(600):
+        context.progress(1, 2)
+        time.sleep(0.1)
+    return box"""
+
+
+def test_a_node_that_takes_long_is_stopped(
+    installed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conformance, "SECONDS", 0.3)
+    installed("lasting", SLOW, "'Wait.'", "context: Context, ")
+    (check,) = [c for c in try_package("lasting", Packages.installed()) if c.passed_over]
+    assert (check.node, check.passed_over) == ("lasting.lasting", "it takes over 0 s")
+    monkeypatch.setattr(conformance, "SILENT", 0.1)
+    installed("mute", "time.sleep(0.1); return box", "'Wait.'")
+    (check,) = [c for c in try_package("mute", Packages.installed()) if c.fault]
+    assert "took long without a word; call Context.progress" in check.fault
+
+
+def test_most_of_our_own_nodes_are_called() -> None:
+    packages = Packages.installed()
+    for name in ("image", "diffusion", "blocks"):
+        edges = [t for t in trials(name, packages) if t.what.startswith("called at")]
+        assert len(edges) == len(packages.manifest(name).nodes)
+    uncalled = {
+        spec.name
+        for spec in map(partial(packages.spec, "diffusion"), packages.manifest("diffusion").nodes)
+        if conformance.why_not(spec)
+    }
+    assert uncalled == {"load_checkpoint", "load_controlnet", "load_vae"}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import nodegraph
+from nodegraph import manifest
 from nodegraph.packages import Packages
 
 from .conftest import write_metadata
@@ -101,3 +102,48 @@ def test_checking_imports_neither_the_package_nor_numpy(put: Put) -> None:
     put("quiet", GOOD.format(name="one", value=1))
     assert nodegraph.check(flow("quiet.one")) == ()
     assert "quiet_nodes" not in sys.modules
+
+
+SLOW = """
+from pathlib import Path
+from time import sleep
+with open(Path(__file__).with_name("imported"), "a") as file:
+    file.write("once ")
+sleep({seconds})
+"""
+
+
+def test_a_package_that_takes_long_to_import_is_waited_for_once(
+    put: Put, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = put("slow", SLOW.format(seconds=1) + GOOD.format(name="one", value=1))
+    put("fine", GOOD.format(name="one", value=1))
+    count = module.with_name("imported")
+    assert nodegraph.check(flow("fine.one")) == ()
+    assert not count.exists()  # another package's flow does not wait
+    monkeypatch.setattr(manifest, "PATIENT_SECONDS", 0.2)
+    for _ in range(3):
+        assert nodegraph.check(flow("slow.one")) == ()
+    assert count.read_text() == "once "
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "package 'slow' (dist-slow) takes long to import; it is waited for" in said
+
+
+def test_a_package_that_takes_too_long_to_import_is_given_up(
+    put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "PATIENT_SECONDS", 0.2)
+    monkeypatch.setattr(manifest, "IMPORT_SECONDS", 1)
+    put("stuck", SLOW.format(seconds=60))
+    (problem,) = nodegraph.check(flow("stuck.one"))
+    assert problem.code == "broken_package"
+    assert "(dist-stuck): cannot be imported: not done after 1 s" in problem.message
+
+
+def test_a_node_that_is_defined_twice_is_refused_with_both_places(put: Put) -> None:
+    put("twice", GOOD.format(name="one", value=1) + GOOD.format(name="one", value=2))
+    put("fine", GOOD.format(name="one", value=1))
+    (problem,) = nodegraph.check(flow("twice.one"))
+    assert problem.code == "broken_package"
+    assert "'one' is two nodes: twice_nodes, line 2 and twice_nodes, line 7" in problem.message
+    assert nodegraph.check(flow("fine.one")) == ()

@@ -19,11 +19,16 @@ class Elsewhere:
         # addsitedir also reads .pth files there, by which an editable installation is found.
         (site / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
 
-    def call(self, *words: str, expect: int = 0) -> str:
-        """Run a command there and return what it said."""
+    def call(self, *words: str, expect: int = 0, within: str = "") -> str:
+        """Run a command there, or in a folder `within`, and return what it said."""
         environment = {name: os.environ[name] for name in ("PATH", "XDG_CACHE_HOME")}
         done = subprocess.run(
-            words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
+            words,
+            cwd=self.folder / within,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr

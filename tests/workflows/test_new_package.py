@@ -20,8 +20,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
 
 
 def test_a_new_package_passes_its_own_tests(installed: Elsewhere) -> None:
-    tests = str(installed.folder / "nodegraph-sun-light" / "tests")
-    said = installed.call(str(installed.python), "-m", "pytest", "-q", tests)
+    tests = (str(installed.python), "-m", "pytest", "-v")
+    said = installed.call(*tests, within="nodegraph-sun-light")
+    assert "nodegraph:sun_light::brighten: called at the edges of its ranges PASS" in said
+    assert "7 passed" in said
+    said = installed.call(*tests, "tests", within="nodegraph-sun-light")
     assert "2 passed" in said
 
 
