@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,8 +99,9 @@ class _Finder:
         """Return a path, or None where the name is best left as it is."""
         for base in self._bases:
             path = base / name
-            if path.is_file() and self._digests.of(path) == digest:
-                return self._keep(str(path.absolute()))
+            with suppress(OSError):  # a stranger's name, which may be too long for a file
+                if path.is_file() and self._digests.of(path) == digest:
+                    return self._keep(str(path.absolute()))
         return self._keep(self._digests.seen(digest))
 
     def _keep(self, path: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import weakref
@@ -130,8 +131,9 @@ def read_flow(path: str, arguments: argparse.Namespace) -> Workflow:
 
 def _load(path: str, rest: Sequence[str]) -> Workflow:
     """Read the flow; where a flag's value was taken for its file, say so."""
-    if not Path(path).exists():
-        files = [word for word in rest if not word.startswith("-") and Path(word).is_file()]
+    if not os.path.exists(path):  # noqa: PTH110 (False also of what is too long for a name)
+        words = [word for word in rest if not word.startswith("-")]
+        files = [word for word in words if os.path.isfile(word)]  # noqa: PTH113
         if files:
             message = f"{path}: no such file; put the flow first: nodegraph run {files[0]} ..."
             raise WorkflowError([Problem("bad_usage", "", message)])

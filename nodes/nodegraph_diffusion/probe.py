@@ -8,7 +8,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import prod
+from math import isinf, prod
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -95,6 +95,19 @@ def _check_length(path: Path, length: int, total: int) -> None:
         )
 
 
+def _finite(text: str) -> float:
+    """Read a number as safetensors does, which has no larger ones than a double holds."""
+    number = float(text)
+    if isinf(number):
+        raise ValueError("number out of range")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
 def _parse(path: Path, text: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
     twice: list[str] = []
 
@@ -104,7 +117,9 @@ def _parse(path: Path, text: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
         return dict(pairs)
 
     try:
-        data: Any = json.loads(text.decode(), object_pairs_hook=note)
+        data: Any = json.loads(
+            text.decode(), object_pairs_hook=note, parse_float=_finite, parse_int=_whole
+        )
         if b"\\u" in text:
             json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:

@@ -43,6 +43,8 @@ BAD = {
     "not utf-8": (packed(b'{"\xff": 1}'), "its header is not JSON"),
     "deep json": (packed(b"[" * 1_000_000), "its header is not JSON"),
     "long number": (packed(b'{"a": ' + b"9" * 10_000 + b"}"), "its header is not JSON"),
+    "a number out of range": (packed(b'{"a": ' + b"9" * 400 + b"}"), "its header is not JSON"),
+    "a fraction out of range": (packed(b'{"a": 1e999}'), "its header is not JSON"),
     "a list": (packed([]), "its header is no JSON object"),
     "no object for a tensor": (packed({"a": 1}), "is not described by an object"),
     "unknown dtype": (packed({"a": tensor(dtype="F12")}, b"1234"), "unknown dtype 'F12'"),

@@ -225,3 +225,14 @@ def test_a_record_of_odd_forms_is_no_traceback(tmp_path: Path, wrong: Any) -> No
         path.write_bytes(HEAD + chunk(b"tEXt", b"nodegraph\0" + json.dumps(record).encode()))
         assert main(["run", str(path), "--quiet", "--out", str(tmp_path / "o")]) == 2
         assert main(["verify", str(path), "--quiet"]) == 2
+
+
+def test_a_record_with_names_too_long_for_a_file_is_refused_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = {**NODES, "l": {"type": "image.load", "inputs": {"path": "x" * 300}}}
+    record = {"flow": {**FLOW, "nodes": nodes}, "inputs": {}, "files": {"l.path": "0" * 64}}
+    path = tmp_path / "x.png"
+    path.write_bytes(HEAD + chunk(b"tEXt", b"nodegraph\0" + json.dumps(record).encode()))
+    assert main(["run", str(path), "--quiet", "--out", str(tmp_path / "o")]) == 2
+    assert "l.path: 'xxx" in capsys.readouterr().err

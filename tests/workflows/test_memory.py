@@ -1,4 +1,4 @@
-"""Nothing of a run stays behind: many controlled runs in one process, tensors and memory watched."""
+"""Nothing of a run stays behind: controlled runs in one process, tensors and memory watched."""
 
 import gc
 import json
@@ -61,7 +61,7 @@ def watch(runs: int, **settings: Any) -> tuple[list[tuple[int, int]], list[int]]
     "runs", [pytest.param(20, id="20"), pytest.param(200, id="200", marks=pytest.mark.slow)]
 )
 def test_nothing_stays_of_a_run(runs: int, tmp_path: Path) -> None:
-    out = {"out": tmp_path / "out", "store": False}
+    out: dict[str, Any] = {"out": tmp_path / "out", "store": False}
     counted, held = watch(runs, **out)
     assert len(set(counted)) == 1, counted
     assert held[-1] - held[0] < 2**24, held
