@@ -12,7 +12,6 @@ from typing import Any
 from . import reading
 from .digests import Digests
 from .jsontext import is_list, is_table
-from .packages import Packages
 from .workflow import Literal, Workflow
 
 
@@ -78,13 +77,6 @@ def _literal(name: Any, found: Any) -> Literal:
     if path.parts[-len(parts) :] == parts:
         return Literal(name, Path(*path.parts[: -len(parts)]), True)
     return Literal(found, Path.cwd(), True)
-
-
-def strangers(flow: Workflow, packages: Packages) -> list[str]:
-    """Return the packages of a flow that did not come with nodegraph, and are installed."""
-    used = {entry.package for entry in flow.nodes.values() if entry.package in packages.entries}
-    owners = {name: {p.distribution for p in packages.entries[name]} for name in used}
-    return sorted(name for name, dists in owners.items() if dists != {"nodegraph"})
 
 
 class _Finder:

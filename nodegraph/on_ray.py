@@ -16,6 +16,7 @@ from .batching import Job, Spread, Worker
 from .context import Cancelled
 from .errors import NodegraphError, PackageError, Problem, WorkflowError
 from .ledger import Answer
+from .record import owners_of
 from .rows import Row
 
 AHEAD: Final = 2
@@ -263,10 +264,9 @@ def _as_many(ray: Any, device: str, wanted: int | None) -> int:
 
 
 def _names(job: Job) -> set[str]:
-    """Return the distributions of the packages that a job's flow uses."""
-    packages = job.session().packages
-    used = {entry.package for entry in job.flow.nodes.values() if entry.package}
-    return {packages.package(name).distribution for name in used if name in packages.entries}
+    """Return the distributions of the packages that a job's flow uses, flows within too."""
+    work = job.session()
+    return {owner.distribution for owner in owners_of(job.flow, work.check(), work.packages)}
 
 
 def _installed() -> dict[str, str]:

@@ -23,9 +23,7 @@ def make_record(
     digests: Digests,
 ) -> dict[str, Any]:
     """Return the flow, its resolved inputs, versions of packages and digests of files."""
-    flows = [flow, *checked.flows.values()]
-    used = {entry.package for each in flows for entry in each.nodes.values() if entry.package}
-    owners = sorted((packages.package(name) for name in used), key=lambda p: p.distribution)
+    owners = owners_of(flow, checked, packages)
     return {
         "nodegraph": __version__,
         "flow": _kept(flow.raw),
@@ -36,6 +34,13 @@ def make_record(
         "packages": {owner.distribution: owner.version for owner in owners},
         "files": {k: digests.of(path) for k, path in sorted(checked.files.items())},
     }
+
+
+def owners_of(flow: Workflow, checked: Checked, packages: Packages) -> list[Package]:
+    """Return the packages whose nodes a flow runs, those of flows within too."""
+    flows = [flow, *checked.flows.values()]
+    used = {entry.package for each in flows for entry in each.nodes.values() if entry.package}
+    return sorted((packages.package(name) for name in used), key=lambda p: p.distribution)
 
 
 def environment(owners: Sequence[Package], packages: Packages) -> dict[str, str]:

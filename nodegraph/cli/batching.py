@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -47,9 +47,13 @@ def run_sweep(arguments: argparse.Namespace, work: Session) -> int:
         batch = Batch(job, ledger, retry=True, everything=arguments.no_store)
         arguments.on = arguments.workers = None
         try:
-            return _run(batch, rows, len(rows), arguments, stdout)
-        finally:
-            _sheet(batch, rows, arguments, stdout)
+            code = _run(batch, rows, len(rows), arguments, stdout)
+        except BaseException:
+            with suppress(OSError):  # what was raised says more
+                _sheet(batch, rows, arguments, stdout)
+            raise
+        _sheet(batch, rows, arguments, stdout)
+        return code
 
 
 def _job(arguments: argparse.Namespace, work: Session, *, fresh: bool = False) -> Job:

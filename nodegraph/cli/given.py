@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from nodegraph.again import Again, again, strangers
+from nodegraph.again import Again, again
 from nodegraph.api import Session, with_settings
 from nodegraph.checking import port_types
 from nodegraph.digests import Digests
@@ -21,6 +21,7 @@ from nodegraph.packages import Packages
 from nodegraph.picture import is_picture, read_record
 from nodegraph.reach import allowed_folders
 from nodegraph.reading import load
+from nodegraph.record import owners_of
 from nodegraph.sweeps import sweep
 from nodegraph.types import PortType
 from nodegraph.values import article, expected, from_text, near
@@ -52,7 +53,7 @@ def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
     found = (Path(arguments.flow).absolute().parent, *made.found)
     work = _session(arguments, made.flow, made.given, found)
     if not arguments.trust:
-        _ask(made.flow, work.packages)
+        _ask(work)
     return work, made
 
 
@@ -70,14 +71,23 @@ def _again(arguments: argparse.Namespace) -> Again:
     return again(read_record(picture), picture, Path(scratch), digests)
 
 
-def _ask(flow: Workflow, packages: Packages) -> None:
-    """Show what a picture's flow would run, and ask, where that is more than our own nodes."""
-    foreign = strangers(flow, packages)
+def _ask(work: Session) -> None:
+    """Show what a picture's flow would run, and ask, where that is more than our own nodes.
+
+    Of a flow with problems nothing will run.
+    """
+    checked = work.check(running=True)
+    if checked.plan is None:
+        return
+    owners = owners_of(work.flow, checked, work.packages)
+    foreign = sorted(owner.name for owner in owners if owner.distribution != "nodegraph")
     if not foreign:
         return
     said = f"the flow in this picture runs nodes of {', '.join(foreign)}, installed by others"
-    for entry in flow.nodes.values():
-        print(f"  {entry.id}: {entry.type}", file=sys.stderr)
+    for place, flow in {"": work.flow, **checked.flows}.items():
+        for entry in flow.nodes.values():
+            what = entry.type if entry.package else "a flow within"
+            print(one_line(f"  {place}{'/' * bool(place)}{entry.id}: {what}"), file=sys.stderr)
     print(one_line(said), file=sys.stderr)
     if not sys.stdin.isatty() or input("run it? [y/N] ").strip().lower() not in ("y", "yes"):
         message = f"{said}; look at it, then run it with --trust"

@@ -137,6 +137,30 @@ def test_a_strangers_nodes_are_asked_for(picture: Path, capsys: pytest.CaptureFi
     assert Path("o/n.json").read_text() == "7\n"
 
 
+def test_a_strangers_nodes_are_asked_for_in_flows_within_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inner = {
+        "nodegraph": 1,
+        "nodes": {"n": {"type": "toys.number"}},
+        "outputs": {"n": {"ref": "n"}},
+    }
+    Path("inner.json").write_text(json.dumps(inner))
+    nodes = {"in": {"flow": "inner.json"}, "half": SHAPE, "a": NODES["a"]}
+    outputs = {"n": {"ref": "in.n"}, "o": {"ref": "a"}}
+    nodegraph.run({"nodegraph": 1, "nodes": nodes, "outputs": outputs}, out="out")
+    for where in (".", "elsewhere"):  # the flow within is found here, or in the picture
+        Path(where).mkdir(exist_ok=True)
+        monkeypatch.chdir(where)
+        assert main(["run", str(tmp_path / "out" / "o.png"), "--quiet", "--out", "p"]) == 2
+        said = capsys.readouterr().err
+        assert "  in: a flow within" in said
+        assert "  in/n: toys.number" in said
+        assert "runs nodes of toys, installed by others; look at it" in said
+    assert main(["run", str(tmp_path / "out" / "o.png"), "--quiet", "--out", "p", "--trust"]) == 0
+
+
 # Hostile pictures
 
 

@@ -150,16 +150,15 @@ def records() -> Iterator[bytes]:
 def record(folder: Path) -> Fuzzed:
     """Bytes are a picture with a record, from which a flow is made again, or a refusal."""
     from nodegraph import __version__
-    from nodegraph.again import again, differences, strangers
+    from nodegraph.again import again, differences
     from nodegraph.digests import Digests
     from nodegraph.errors import WorkflowError
-    from nodegraph.packages import Packages
     from nodegraph.picture import is_picture, read_record
 
     picture, scratch = folder / "x.png", folder / "scratch"
     (folder / "a.png").write_bytes(FOUND)
     scratch.mkdir(exist_ok=True)
-    packages, digests = Packages.installed(), Digests(folder / "digests.json")
+    digests = Digests(folder / "digests.json")
     now: dict[str, Any] = {"nodegraph": __version__}
     now |= {"packages": {}, "files": {}, "environment": {}}
 
@@ -169,8 +168,7 @@ def record(folder: Path) -> Fuzzed:
         try:
             if is_picture(picture):
                 read = read_record(picture)
-                made = again(read, picture, scratch, digests)
-                strangers(made.flow, packages)
+                again(read, picture, scratch, digests)
                 differences(read, now)
         except WorkflowError as error:
             tell(error)
