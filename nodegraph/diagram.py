@@ -80,7 +80,7 @@ class _Types:
     """Says what links carry, as far as packages tell."""
 
     def __init__(self, flow: Workflow, packages: Packages) -> None:
-        from .checking import Checker
+        from .checker import Checker
 
         shelf = Shelf.around(flow, packages, Models())
         self._checker = Checker(flow, shelf, _unheard)
