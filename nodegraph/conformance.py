@@ -16,23 +16,19 @@ from time import perf_counter
 from typing import Any, Final
 
 from .context import Cancelled, Context
+from .edges import combined, plain, values_of
 from .errors import PackageError, reason
 from .jsontext import is_list
 from .package import Package
 from .packages import Packages
-from .ports import Port, declared_port, port_named
+from .ports import Port, declared_port
 from .spec import InputSpec, NodeSpec
-from .types import PortType
 from .values import Misfit, conform
 
-MOST_CALLS: Final = 60
-"""Calls of one node."""
 SECONDS: Final = 5.0
 """How long one node is called; a call that takes longer is stopped where it reports progress."""
 SILENT: Final = 20.0
 """Seconds of two calls from which on a node has to report progress."""
-MOST: Final = 64
-"""The largest whole number that is tried, whatever a range allows: it is often a size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +108,9 @@ def _calls(node: str, what: str, spec: NodeSpec, package: Package) -> Check:
     why = why_not(spec)
     if why:
         return Check(node, what, passed_over=why)
-    values = {port.name: _values(port) for port in spec.inputs.values()}
+    values = {port.name: values_of(port) for port in spec.inputs.values()}
     calls, clock = 0, _Clock()
-    for arguments in _combined(values):
+    for arguments in combined(values):
         try:
             fault = _call(spec, function, arguments, clock)
         except Cancelled:
@@ -146,80 +142,8 @@ def why_not(spec: NodeSpec) -> str:
         return "it reads or writes files"
     if any(port.type.destination for port in spec.inputs.values()):
         return "it writes files"
-    lacking = [port.name for port in spec.inputs.values() if not _values(port)]
+    lacking = [port.name for port in spec.inputs.values() if not values_of(port)]
     return f"no example of {', '.join(lacking)}" if lacking else ""
-
-
-def _combined(values: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield each value once with the first of all others, then mixtures, always the same."""
-    first = {name: found[0] for name, found in values.items()}
-    yield dict(first)
-    count = 1
-    for name, found in values.items():
-        for value in found[1:]:
-            yield {**first, name: value}
-            count += 1
-    dice = random.Random(0)
-    for _ in range(max(0, MOST_CALLS - count)):
-        if all(len(found) == 1 for found in values.values()):
-            return
-        yield {name: dice.choice(found) for name, found in values.items()}
-
-
-def _values(port: InputSpec) -> list[Any]:
-    own = [] if port.required else [port.default]
-    return own + [value for value in _edges(port.type) if value not in own]
-
-
-def _edges(type_: PortType) -> list[Any]:
-    """Return values at the edges of what a type takes; none where nothing is known."""
-    if type_.kind == "port":
-        codec = port_named(type_.port).codec
-        return [_Same(each) for each in codec.examples()] if codec.can("examples") else []
-    if type_.kind == "list":
-        items = _edges(type_.item) if type_.item else []
-        least = int(type_.limits.get("minItems", 0))
-        return [items[:1] * max(1, least), (items * 2)[: max(2, least)]] if items else []
-    plain: dict[str, list[Any]] = {
-        "boolean": [False, True],
-        "choice": list(type_.choices),
-        "string": [text for text in ("", "a", "a b, (c:1.2)") if _takes(type_, text)],
-        "object": [{}],
-    }
-    return plain.get(type_.kind) or _numbers(type_)
-
-
-def _numbers(type_: PortType) -> list[Any]:
-    if type_.kind not in ("integer", "number"):
-        return []
-    step = type_.limits.get("multipleOf", 1 if type_.kind == "integer" else 1e-6)
-    low = type_.limits.get("minimum", type_.limits.get("exclusiveMinimum", 0))
-    high = min(type_.limits.get("maximum", type_.limits.get("exclusiveMaximum", MOST)), MOST)
-    tried = [low, low + step, high - step, high, (low + high) / 2, (low + high) // 2, 0, 1, MOST]
-    if type_.kind == "integer":
-        tried = [int(value) for value in tried if float(value).is_integer()]
-    return [value for value in dict.fromkeys(tried) if value <= MOST and _takes(type_, value)]
-
-
-def _takes(type_: PortType, value: Any) -> bool:
-    try:
-        conform(value, type_)
-    except Misfit:
-        return False
-    return True
-
-
-class _Same:
-    """An example, compared by identity: its class may not be comparable."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, _Same):
-        return value.value
-    return [_plain(item) for item in value] if is_list(value) else value
 
 
 def _call(
@@ -233,7 +157,7 @@ def _call(
     if clock.is_over():
         raise Cancelled
     clock.asked, began = False, perf_counter()
-    given = {n: conform(_plain(value), spec.inputs[n].type) for n, value in arguments.items()}
+    given = {n: conform(plain(value), spec.inputs[n].type) for n, value in arguments.items()}
     before, state = _digest(list(given.values())), _random_state()
     with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
         answers: list[Any] = []
@@ -325,9 +249,9 @@ def _class_of(identity: str) -> Any:
 def _said(arguments: Mapping[str, Any]) -> str:
     parts: list[str] = []
     for name, value in arguments.items():
-        plain = _plain(value)
-        port: Port | None = declared_port(plain)
-        shown = port.codec.describe(plain) if port and port.codec.can("describe") else repr(plain)
+        own = plain(value)
+        port: Port | None = declared_port(own)
+        shown = port.codec.describe(own) if port and port.codec.can("describe") else repr(own)
         parts.append(f"{name}={shown[:40]}")
     return ", ".join(itertools.islice(parts, 8))
 
