@@ -190,13 +190,15 @@ class Batch:
 
     def write_table(self) -> Path:
         """Write `rows.csv`: a line for each row, what it was given and what came of it."""
-        answers = [self.ledger.get(name) for name in dict.fromkeys(self.names)]
-        inputs = list(dict.fromkeys(name for a in answers for name in a.inputs))
-        outputs = list(dict.fromkeys(name for a in answers for name in a.outputs))
+        names = list(dict.fromkeys(self.names))
+        inputs, outputs = dict[str, None](), dict[str, None]()
+        for a in map(self.ledger.get, names):  # one at a time: there may be a million
+            inputs.update(dict.fromkeys(a.inputs))
+            outputs.update(dict.fromkeys(a.outputs))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["row", "id", "ok", *inputs, *outputs, "error"])
-        for a in answers:
+        for a in map(self.ledger.get, names):
             given = [_cell(a.inputs.get(name)) for name in inputs]
             made = [_cell(a.outputs.get(name)) for name in outputs]
             said = "; ".join(problem["message"] for problem in a.problems)
