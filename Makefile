@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 	@echo "  $(BIN)/nodegraph run workflows/canny.json --prompt 'a green sphere left of an orange cube, at night'"
 
 test: lint types imports
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n logical --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

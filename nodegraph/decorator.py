@@ -47,9 +47,9 @@ def node(
     def attach(target: F) -> F:
         spec = read_signature(target, version=version, cache=cache, device=device, sink=sink)
         target.__nodegraph_node__ = spec  # type: ignore[attr-defined]
-        top, code = target.__module__.partition(".")[0], getattr(target, "__code__", None)
-        place = f"{target.__module__}, line {code.co_firstlineno}" if code else target.__module__
-        DECLARED.setdefault((top, spec.name), set()).add(place)
+        module, code = target.__module__ or "", getattr(target, "__code__", None)
+        place = f"{module}, line {code.co_firstlineno}" if code else module
+        DECLARED.setdefault((module.partition(".")[0], spec.name), set()).add(place)
         return target
 
     return attach if function is None else attach(function)
