@@ -5,6 +5,8 @@ models are on a file system that all machines share, at the same paths.
 """
 
 import os
+import socket
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,6 +26,7 @@ AHEAD: Final = 2
 TRIES: Final = 3
 """Workers that may die of a row."""
 _POLL: Final = 0.2
+_KNOCK: Final = 10.0
 STEERING: Final = (
     "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG",
     "NODEGRAPH_CACHE", "NODEGRAPH_MEMORY", "NODEGRAPH_STORE", "NODEGRAPH_STORE_LIMIT",
@@ -236,15 +239,39 @@ def _connect(ray: Any, address: str | None) -> bool:
     if ray.is_initialized():
         return False
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address is None and "RAY_ADDRESS" not in os.environ:
+    named = address or os.environ.get("RAY_ADDRESS", "")
+    if not named:
         settings["include_dashboard"] = False
+    place = f"the cluster {named or 'on this machine'}"
+    _knock(named, place)
     try:
-        ray.init(address=address, **settings)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(address=address, **settings)
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
-        message = f"the cluster {address or 'on this machine'} cannot be reached: {said[0]}"
+        message = f"{place} cannot be reached: {said[0]}"
+        if named and "RAY_AUTH_MODE" not in os.environ:
+            message += "; if it asks for a token, set RAY_AUTH_MODE=token (docs/batch.md)"
         raise NodegraphError(message) from error
     return True
+
+
+def _knock(address: str, place: str) -> None:
+    """See that somebody listens at host:port: Ray itself tries for a minute.
+
+    Raises:
+        NodegraphError: nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rstrip("/").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # a word of Ray's, such as auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK).close()
+    except (OSError, OverflowError) as error:
+        said = getattr(error, "strerror", None) or error
+        message = f"{place} cannot be reached: {said}; is it up, and is this its port?"
+        raise NodegraphError(message) from None
 
 
 def _as_many(ray: Any, device: str, wanted: int | None) -> int:

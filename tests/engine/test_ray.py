@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -83,3 +84,20 @@ def test_rows_on_two_workers_with_kills_are_those_of_a_quiet_batch_here(tmp_path
     for path in quiet.rglob("*"):
         if path.is_file() and path.suffix != ".jsonl" and path.name != "batch.lock":
             assert (out / path.relative_to(quiet)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "nowhere.invalid:1", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there_is_told_at_once(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = address.format(port=free.getsockname()[1])
+    (tmp_path / "flow.json").write_text(json.dumps(FLOW))
+    (tmp_path / "rows.csv").write_text("seed\n1\n")
+    words = ["batch", str(tmp_path / "flow.json"), "--data", str(tmp_path / "rows.csv")]
+    words += ["--out", str(tmp_path / "out"), "--on", f"ray://{address}"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert f"nodegraph: the cluster ray://{address} cannot be reached: " in said
+    assert said.endswith("; is it up, and is this its port?\n")
