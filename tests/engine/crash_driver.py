@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 from nodegraph import reading
@@ -29,7 +30,7 @@ def run(flow: Path, folder: Path, report: int) -> None:
     store = Store(folder / "store", least=0)
     told: list[str] = []
     try:
-        settings = Settings(folder / "out", store=store)
+        settings = Settings(folder / "out", store=store, checkpoint=1)
         Session(reading.load(flow)).run(
             settings, listeners=[lambda event: told.append(event["event"])]
         )
@@ -100,6 +101,8 @@ def _is_json(line: bytes) -> bool:
 def main() -> None:
     """Strike every place in turn."""
     flow, folder, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    if "diffusion." in flow.read_text():
+        import_module("nodegraph_diffusion")  # once for all children
     said, count, _ = child(flow, folder / "quiet", 0, 0)
     assert said == "good", said
     expected = outputs(folder / "quiet")

@@ -26,6 +26,29 @@ NODES: dict[str, Any] = {
     "coat": {**toy("paint", toy=ref("first")), "when": ref("long")},
     "long": toy("is_long", toy=ref("first"), least=1),
 }
+MODEL = {"type": "diffusion.load_checkpoint", "inputs": {"file": "blocks"}}
+SAMPLED: dict[str, Any] = {
+    "model": MODEL,
+    "text": {
+        "type": "diffusion.encode_text",
+        "inputs": {"text_encoder": ref("model.text_encoder"), "text": "a cube"},
+    },
+    "noise": {"type": "diffusion.empty_latent", "inputs": {"width": 64, "height": 64}},
+    "sample": {
+        "type": "diffusion.sample",
+        "inputs": {
+            "unet": ref("model.unet"),
+            "positive": ref("text"),
+            "negative": ref("text"),
+            "latent": ref("noise"),
+            "steps": 3,
+        },
+    },
+    "image": {
+        "type": "diffusion.decode",
+        "inputs": {"vae": ref("model.vae"), "latent": ref("sample")},
+    },
+}
 FLOWS = {
     "mapped": flow(NODES, {"said": "said", "coat": "coat", "each": "each"}),
     "sinks": flow(
@@ -65,8 +88,9 @@ def test_a_run_that_was_struck_goes_on(shim: Path, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", [*FLOWS, "sampled"])
 def test_a_run_that_was_struck_anywhere_goes_on(shim: Path, tmp_path: Path, name: str) -> None:
     work = tmp_path / "flow.json"
-    work.write_text(json.dumps(FLOWS[name]))
+    sampled = flow(SAMPLED, {"image": "image", "latent": "sample"})
+    work.write_text(json.dumps({**FLOWS, "sampled": sampled}[name]))
     strike(shim, work, tmp_path / "runs", 1)
