@@ -25,14 +25,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path, help="where inputs are kept (default: nowhere)")
     parser.add_argument("--inner", choices=("fuzz", "count"), help=argparse.SUPPRESS)
+    parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     target = TARGETS[arguments.target]
+    if arguments.inner == "fuzz":
+        _fuzz(target, arguments, arguments.scratch)  # which ends the process
+    if arguments.inner == "count":
+        _count(target, arguments.corpus, arguments.scratch)
+        return 0
     with TemporaryDirectory(prefix="nodegraph-fuzz-") as scratch:
-        if arguments.inner == "fuzz":
-            _fuzz(target, arguments, Path(scratch))
-        if arguments.inner == "count":
-            _count(target, arguments.corpus, Path(scratch))
-            return 0
         corpus = (arguments.corpus or Path(scratch, "corpus")).absolute()
         corpus.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(target.seeds()):
@@ -40,9 +41,13 @@ def main() -> int:
         words = [sys.executable, "-m", "tests.fuzz", arguments.target, "--corpus", str(corpus)]
         words += ["--runs", str(arguments.runs), "--seed", str(arguments.seed)]
         environment = {**os.environ, "NODEGRAPH_CACHE": str(Path(scratch, "cache"))}
-        done = subprocess.run([*words, "--inner", "fuzz"], env=environment, check=False)
-        subprocess.run([*words, "--inner", "count"], env=environment, check=True)
-        return 1 if done.returncode else 0
+        codes: list[int] = []
+        for inner in ("fuzz", "count"):
+            place = Path(scratch, inner)
+            place.mkdir()
+            now = [*words, "--inner", inner, "--scratch", str(place)]
+            codes.append(subprocess.run(now, env=environment, check=False).returncode)
+        return 1 if any(codes) else 0
 
 
 def _fuzz(target: Target, arguments: argparse.Namespace, scratch: Path) -> None:

@@ -213,6 +213,7 @@ def header(folder: Path) -> Fuzzed:
             (configs[data[:1]] / "config.json").write_bytes(data[8:])
             with suppress(ValueError):
                 probe.probe(folder / data[:1].decode())
+                probe.weights(folder / data[:1].decode())
             return
         if len(data) > 8 and data[7] == 0xFF:  # the length as it is, for what lies behind it
             body = data[8:]
@@ -227,6 +228,7 @@ def header(folder: Path) -> Fuzzed:
         theirs = {name: tuple(told["shape"]) for name, told in deserialize(data)}
         assert theirs == read.shapes
         probe.probe(place)
+        assert sum(probe.weights(place).values()) < len(data)
 
     return call
 
