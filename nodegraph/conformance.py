@@ -64,6 +64,8 @@ def trials(name: str, packages: Packages) -> Iterator[Trial]:
         return Trial(node, what, partial(look, node, what, *given))
 
     yield trial(Check, "", "the manifest is read without importing the package")
+    for node in manifest.nodes[:1]:
+        yield trial(_imported, "", "is imported without printing", package, node)
     for node in manifest.nodes:
         spec, type_ = manifest.spec(node), f"{name}.{node}"
         yield trial(_documented, type_, "has a help page", spec.doc)
@@ -102,9 +104,24 @@ def _default(node: str, what: str, port: InputSpec) -> Check:
     return Check(node, what)
 
 
+def _imported(node: str, what: str, package: Package, first: str) -> Check:
+    """Import the package; `first` is one of its nodes."""
+    heard = io.StringIO()
+    with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
+        package.function(first)
+    return Check(node, what, "it prints something; print nothing" if heard.getvalue() else "")
+
+
 def _calls(node: str, what: str, spec: NodeSpec, package: Package) -> Check:
     """Call a node with values at the edges of its ranges, and look at what it does."""
     function = package.function(spec.name)
+    try:
+        return _called(node, what, spec, function)
+    except Exception as error:  # noqa: BLE001 (a stranger's codec)
+        return Check(node, what, f"its types cannot be tried: {reason(error)}")
+
+
+def _called(node: str, what: str, spec: NodeSpec, function: Callable[..., Any]) -> Check:
     why = why_not(spec)
     if why:
         return Check(node, what, passed_over=why)
@@ -170,7 +187,9 @@ def _call(
                     answers.append(function(**given, **lent))
             except ValueError as error:
                 return "" if str(error).strip() else "raised a ValueError without words"
-            except Exception as error:  # noqa: BLE001 (a stranger's code)
+            except (KeyboardInterrupt, Cancelled):
+                raise
+            except BaseException as error:  # noqa: BLE001 (a stranger's code)
                 return f"raised {reason(error)}; raise a ValueError in words for what cannot be"
             finally:
                 context.close()
@@ -180,7 +199,8 @@ def _call(
             return "took long without a word; call Context.progress, where it can be stopped"
         if _digest(list(given.values())) != before:
             return "changed a value that it was given; return a new one"
-        if _random_state() != state:
+        after = _random_state()
+        if any(after[name] != told for name, told in state.items()):  # not of one imported since
             return "used the global random state; use a generator of its own, with a seed"
         return _outputs(spec, answers)
 
@@ -227,15 +247,15 @@ def _digest(value: Any) -> Any:
     return json.dumps(value, sort_keys=True, default=repr)
 
 
-def _random_state() -> tuple[Any, ...]:
+def _random_state() -> dict[str, Any]:
     """Return the state of every global generator that is there."""
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    found: list[Any] = [random.getstate()]
+    found: dict[str, Any] = {"random": random.getstate()}
     if numpy is not None:
-        found.append(repr(numpy.random.get_state()))
+        found["numpy"] = repr(numpy.random.get_state())
     if torch is not None:
-        found.append(bytes(torch.get_rng_state().tolist()))
-    return tuple(found)
+        found["torch"] = bytes(torch.get_rng_state().tolist())
+    return found
 
 
 def _class_of(identity: str) -> Any:

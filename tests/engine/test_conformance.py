@@ -84,6 +84,26 @@ def tried(installed: Callable[..., None]) -> Callable[..., list[Check]]:
     return package
 
 
+@pytest.fixture
+def pytested(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run pytest in a folder of its own, with one test in it, where the packages are found."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "test_own.py").write_text("def test_own(): pass\n")
+
+    def call(*words: str, settings: str = "") -> subprocess.CompletedProcess[str]:
+        (tmp_path / "own" / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
+        command = [sys.executable, "-m", "pytest", "-v", "-rs", *words]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(
+            command, cwd=tmp_path / "own", env=environment, capture_output=True, text=True
+        )
+
+    return call
+
+
+Pytested = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.mark.parametrize(
     ("name", "body", "fault"),
     [
@@ -93,6 +113,7 @@ def tried(installed: Callable[..., None]) -> Callable[..., list[Check]]:
         ("rude", "box.items.append(n); return box", "changed a value that it was given"),
         ("fickle", "return Box([object()])", "differs between two equal calls"),
         ("dicey", "return Box([random.random()])", "used the global random state"),
+        ("leaving", "raise SystemExit(3)", "raised SystemExit: 3; raise a ValueError in words"),
         ("lying", "return 3", "output 'output': 3 is not a box"),
         ("lossy", "return Box(['a', b'b'][:1] + [float('nan')])", "cannot be stored and restored"),
     ],
@@ -103,6 +124,61 @@ def test_what_a_node_must_not_do_is_found(
     (check,) = tried(name, body)
     assert check.node == f"{name}.{name}"
     assert fault in check.fault
+
+
+ODD = """
+class BadCodec(Codec["Bad"]):
+    @staticmethod
+    def examples(): {examples}
+    @staticmethod
+    def digest(value): raise RuntimeError("no digest")
+
+@port(codec=BadCodec)
+@dataclass(frozen=True)
+class Bad:
+    "Cannot be tried."
+
+@node
+def take(bad: Bad) -> int:
+    "Take."
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("examples", "said"),
+    [
+        ("raise KeyError('none')", "KeyError: 'none'"),
+        ("return None", "TypeError: 'NoneType' object is not iterable"),
+        ("return [Bad()]", "RuntimeError: no digest"),
+        ("return [1]", "1 is not a bad"),
+    ],
+)
+def test_a_codec_that_fails_is_a_fault_of_its_nodes(
+    installed: Callable[..., None], examples: str, said: str
+) -> None:
+    installed("wobbly", "return box", "'Nothing.'", far=ODD.replace("{examples}", examples))
+    (check,) = [c for c in try_package("wobbly", Packages.installed()) if c.fault]
+    sys.modules.pop("wobbly_pack")
+    assert check.node == "wobbly.take"
+    assert check.fault.startswith("its types cannot be tried: ")
+    assert said in check.fault
+
+
+def test_printing_at_import_is_a_fault(installed: Callable[..., None]) -> None:
+    installed("chatty", "return box", "'Nothing.'", far="print('hello')")
+    (check,) = [c for c in try_package("chatty", Packages.installed()) if c.fault]
+    assert (check.what, check.fault) == (
+        "is imported without printing",
+        "it prints something; print nothing",
+    )
+
+
+def test_a_node_that_imports_torch_first_has_not_used_it(
+    installed: Callable[..., None], pytested: Pytested
+) -> None:
+    installed("late", "import torch; return box", "'Import.'")
+    assert "10 passed" in pytested("--nodegraph-package", "late").stdout
 
 
 def test_a_refusal_in_words_is_good(tried: Callable[..., list[Check]]) -> None:
@@ -127,26 +203,6 @@ def test_the_command_tells_and_fails(
     assert "no package 'shakey'; did you mean 'shaky'?" in capsys.readouterr().err
 
 
-@pytest.fixture
-def pytested(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run pytest in a folder of its own, with one test in it, where the packages are found."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "test_own.py").write_text("def test_own(): pass\n")
-
-    def call(*words: str, settings: str = "") -> subprocess.CompletedProcess[str]:
-        (tmp_path / "own" / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
-        command = [sys.executable, "-m", "pytest", "-v", "-rs", *words]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        return subprocess.run(
-            command, cwd=tmp_path / "own", env=environment, capture_output=True, text=True
-        )
-
-    return call
-
-
-Pytested = Callable[..., subprocess.CompletedProcess[str]]
-
-
 def test_pytest_has_a_test_for_each_check(
     installed: Callable[..., None], pytested: Pytested
 ) -> None:
@@ -157,10 +213,10 @@ def test_pytest_has_a_test_for_each_check(
     assert "nodegraph:shaky::shaky: called at the edges of its ranges FAILED" in done.stdout
     assert "n=0: raised ZeroDivisionError" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert "1 failed, 8 passed" in done.stdout
-    assert "collected 9 items" in done.stdout
+    assert "1 failed, 9 passed" in done.stdout
+    assert "collected 10 items" in done.stdout
     assert (
-        "8 passed, 1 deselected"
+        "9 passed, 1 deselected"
         in pytested(*("--nodegraph-package", "shaky", "-k", "not (shaky: and edges)")).stdout
     )
 

@@ -50,7 +50,7 @@ def test_its_own_tests_pass_and_its_nodes_are_tried(installed: Elsewhere) -> Non
     assert "tests/test_frames.py::test_it_tells_how_far_it_is_and_can_be_stopped PASSED" in said
     assert "nodegraph:frames::frame: called at the edges of its ranges PASSED" in said
     assert "nodegraph:frames::load_planks: called at the edges of its ranges SKIPPED" in said
-    assert "14 passed, 1 skipped" in said
+    assert "15 passed, 1 skipped" in said
     assert "ok  frames.oak" in installed.nodegraph("test-package", "frames")
 
 
