@@ -12,7 +12,8 @@ from nodegraph.errors import PackageError, Problem, WorkflowError, one_line
 from nodegraph.models import expanded
 from nodegraph.packages import Packages
 from nodegraph.page import node_page
-from nodegraph.reading import load
+from nodegraph.picture import is_picture, read_record
+from nodegraph.reading import from_data, load
 from nodegraph.settings import Settings
 from nodegraph.spec import NodeSpec
 from nodegraph.values import near
@@ -96,7 +97,9 @@ def graph(arguments: argparse.Namespace) -> int:
     """Draw a workflow; its packages need not be installed, only then no types are known."""
     from nodegraph import drawing
 
-    drawn = diagram(load(arguments.flow), Packages.installed())
+    path = expanded(arguments.flow)
+    flow = from_data(read_record(path)["flow"]) if is_picture(path) else load(path)
+    drawn = diagram(flow, Packages.installed())
     if arguments.out is None:
         print(mermaid(drawn))
         return 0

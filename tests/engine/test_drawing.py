@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nodegraph
 from nodegraph.cli import main
 from nodegraph.columns import arrange
 from nodegraph.diagram import Arrow, Box, Diagram, diagram, mermaid
@@ -111,3 +112,20 @@ def test_the_command_writes_what_the_name_says(
         assert Path(f"deep/a{suffix}").read_bytes().startswith(head)
     assert main(["graph", "flow.json", "--out", "a.gif"]) == 2
     assert "end it with one of .svg, .png, .mmd" in capsys.readouterr().err
+
+
+def test_the_flow_of_a_picture_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shape = {"type": "image.mask_shape", "inputs": {"width": 8, "height": 8}}
+    inner = flow({"m": shape}, {"mask": "m"})
+    Path("inner.json").write_text(json.dumps(inner))
+    nodes = {
+        "in": {"flow": "inner.json"},
+        "a": {"type": "image.image_from_mask", "inputs": {"mask": ref("in.mask")}},
+    }
+    nodegraph.run(flow(nodes, {"a": "a"}), out="out")
+    Path("inner.json").unlink()
+    assert main(["graph", "out/a.png"]) == 0
+    assert "<small>inner.json</small>" in capsys.readouterr().out
