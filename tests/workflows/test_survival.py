@@ -16,7 +16,7 @@ FLOW = Path(__file__).parents[2] / "workflows" / "canny.json"
 
 def start(out: Path, store: Path) -> "subprocess.Popen[bytes]":
     words = [sys.executable, "-m", "nodegraph.cli", "run", str(FLOW), "--out", str(out)]
-    words += ["--save-every", "1", "--quiet", "--set", "sample.steps=60"]
+    words += ["--save-every", "1", "--quiet", "--set", "sample.steps=30"]
     return subprocess.Popen(words, env={**os.environ, "NODEGRAPH_STORE": str(store)})
 
 
