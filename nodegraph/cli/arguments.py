@@ -198,6 +198,9 @@ class Parser(argparse.ArgumentParser):
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; `command` of the result is the function that does it."""
     top = parser()
+    for word in words:
+        if word.startswith("--") and word.partition("=")[2] == "--":  # argparse loses the value
+            top.error(f"{word}: -- is no value")
     arguments, rest = top.parse_known_args(words)
     arguments.rest = rest
     if rest and not getattr(arguments, "takes_inputs", False):

@@ -87,6 +87,7 @@ def test_set_replaces_a_nodes_input(here: Path) -> None:
         (["--set", "paint.shine=true"], "has no such input; did you mean 'shiny'?"),
         (["--input", "color=red"], "declares no such input; did you mean 'colour'?"),
         (["--dtype", "int8"], "invalid choice: 'int8'"),
+        (["--colour=--"], "--colour=--: -- is no value"),
         (["--out", "paint.json/x"], "cannot be written: Not a directory; choose another folder"),
     ],
 )
