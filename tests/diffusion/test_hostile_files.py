@@ -65,6 +65,9 @@ BAD = {
         "names 'a' twice",
     ),
     "metadata no object": (packed({"__metadata__": [1]}), "its metadata is no JSON object"),
+    "metadata an empty list": (packed({"__metadata__": []}), "its metadata is no JSON object"),
+    "metadata no text": (packed({"__metadata__": {"a": 1}}), "its metadata"),
+    "half a character": (packed(b'{"__metadata__": {"a": "\\ud800"}}'), "its header is not JSON"),
     "pickle": (pickle.dumps({"a": 1}), "is a pickle, which can run any code"),
 }
 

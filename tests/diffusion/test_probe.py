@@ -95,6 +95,8 @@ def test_a_model_folder_is_told_by_its_unet(
         ),
         ({"_class_name": "AutoencoderKL"}, {"kind": "vae"}),
         ({"architectures": ["CLIPTextModel"]}, {"kind": "text_encoder"}),
+        ({"architectures": {"a": "CLIPTextModel"}}, None),
+        ({"architectures": [{}]}, None),
         ({"_class_name": "FluxTransformer2DModel"}, None),
         ({}, None),
     ],

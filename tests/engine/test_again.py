@@ -260,3 +260,23 @@ def test_a_record_with_names_too_long_for_a_file_is_refused_in_a_line(
     path.write_bytes(HEAD + chunk(b"tEXt", b"nodegraph\0" + json.dumps(record).encode()))
     assert main(["run", str(path), "--quiet", "--out", str(tmp_path / "o")]) == 2
     assert "l.path: 'xxx" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"flows": {"texts": {"d": FLOW}, "places": {"b": ["d"]}}},
+        {"flow": {**FLOW, "nodes": [1]}, "files": {"l.path": "0" * 64}},
+        {"flow": {**FLOW, "nodes": {"l": 3}}, "files": {"l.path": "0" * 64}},
+        {"files": {"both.images[é0]": "0" * 64, "both.images[²]": "0" * 64}},
+        {"files": {"l.path": ["0"]}},
+    ],
+)
+def test_what_fuzzing_found_in_records_is_refused_in_words(
+    tmp_path: Path, wrong: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {"flow": FLOW, "inputs": {}, **wrong}
+    path = tmp_path / "x.png"
+    path.write_bytes(HEAD + chunk(b"tEXt", b"nodegraph\0" + json.dumps(record).encode()))
+    assert main(["run", str(path), "--quiet", "--out", str(tmp_path / "o")]) == 2
+    assert "a fault of nodegraph" not in capsys.readouterr().err
