@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from .entry import Ref
 from .frame import SKIPPED
 from .kept import Kept
 from .keys import FrameKeys
 from .plan import INPUTS, Bound, Plan, Source, Step, make_plan
-from .store import Ref
 
 
 def reuse(plan: Plan, keys: FrameKeys, kept: Kept) -> Plan:

@@ -1,7 +1,5 @@
 """Results on disk, by their keys: whole or not there, checked when read, the oldest leave first."""
 
-import hashlib
-import json
 import math
 import os
 import shutil
@@ -12,44 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from .entry import TEXT, Entry, Unstorable, entry_at, read_entry, write_entry
 from .errors import NodegraphError, reason
-from .jsontext import is_list, is_table
 from .manifest import cache_folder
-from .ports import declared_port, port_named
+from .ports import port_named
 from .writing import fresh, sweep
 
-FORMAT: Final = "1"
 LEAST: Final = 0.001
 _FORGOTTEN: Final = 14 * 86400.0
 """Seconds after which the state of a run that was broken off leaves the store."""
 GIB: Final = 2**30
 
 
-class Unstorable(Exception):
-    """A value of a type that has no form on disk."""
-
-
 class Damaged(Exception):
     """An entry is not what was written, or is gone; it has been dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """In the place of a value, where it is stored already."""
-
-    key: str
-    port: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What `list` tells of an entry."""
-
-    key: str
-    type: str
-    bytes: int
-    used: float
-    """Seconds since the epoch."""
 
 
 def store_folder() -> Path | None:
@@ -109,7 +83,7 @@ class Store:
         if key in self._gone:
             return False
         self._root = self._root or str(self.folder)
-        return os.path.exists(f"{self._root}/{key[:2]}/{key}/entry.json")  # noqa: PTH110 (a hot path)
+        return os.path.exists(f"{self._root}/{key[:2]}/{key}/{TEXT}")  # noqa: PTH110 (a hot path)
 
     def put(
         self, key: str, type_: str, outputs: Mapping[str, Any], notes: Sequence[Any] = ()
@@ -133,18 +107,13 @@ class Store:
         scratch = fresh(self._made("writing"))
         scratch.mkdir()
         try:
-            writer = _Writer(scratch)
-            values = {port: writer.form(value) for port, value in outputs.items()}
-            files = {p.relative_to(scratch).as_posix(): _seal(p) for p in _files(scratch)}
-            data = {"key": key, "type": type_, "outputs": values, "files": files}
-            text = json.dumps({**data, "notes": list(notes)})
-            (scratch / "entry.json").write_text(f"{_sum(text)}\n{text}", encoding="utf-8")
+            written = write_entry(scratch, key, type_, outputs, notes)
             if place.exists():
                 self.drop(key)  # what is left of one that was damaged
             with suppress(FileExistsError):  # another process was quicker
                 _move(scratch, place)
                 self._gone.discard(key)
-            self._written += len(text) + sum(size for size, _ in files.values())
+            self._written += written
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return True
@@ -157,7 +126,7 @@ class Store:
         """
         place = self._place(key)
         try:
-            data = _read(place, key)
+            data = read_entry(place, key)
             with suppress(OSError):  # somebody else's store may be used, too
                 os.utime(place)
             outputs = {port: self._value(form, place) for port, form in data["outputs"].items()}
@@ -180,7 +149,7 @@ class Store:
     def verify(self, key: str) -> str:
         """Return what is wrong with an entry, or ""."""
         try:
-            _read(self._place(key), key)
+            read_entry(self._place(key), key)
         except Exception as error:  # noqa: BLE001 (it may be anything)
             return reason(error)
         return ""
@@ -208,7 +177,7 @@ class Store:
 
     def entries(self) -> list[Entry]:
         """Return all entries, the one that was not used for the longest time first."""
-        found = [_entry(place) for place in self._places()]
+        found = [entry_at(place) for place in self._places()]
         return sorted((e for e in found if e is not None), key=lambda entry: entry.used)
 
     def clear(self) -> int:
@@ -264,84 +233,6 @@ class Store:
         path = self.folder / name
         path.mkdir(parents=True, exist_ok=True)
         return path
-
-
-class _Writer:
-    """Turns values into JSON, and those of port types into folders beside it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._count = 0
-
-    def form(self, value: Any) -> Any:
-        """Return a value's form.
-
-        Raises:
-            Unstorable: it has none.
-        """
-        if isinstance(value, Ref):
-            return ["ref", [value.key, value.port]]
-        declared = declared_port(value)
-        if declared is not None:
-            if not (declared.codec.can("dump") and declared.codec.can("restore")):
-                raise Unstorable(declared.name)
-            self._count += 1
-            name = str(self._count)
-            (self._folder / name).mkdir()
-            declared.codec.dump(value, self._folder / name)
-            return ["port", [declared.id, name]]
-        if is_list(value):
-            return ["list", [self.form(item) for item in value]]
-        if _is_plain(value):
-            return ["json", value]
-        raise Unstorable(type(value).__name__)
-
-
-def _is_plain(value: Any) -> bool:
-    """Say whether JSON gives back exactly this: no tuples, no keys but text."""
-    if is_table(value):
-        return all(type(k) is str and _is_plain(v) for k, v in value.items())
-    if is_list(value):
-        return all(map(_is_plain, value))
-    return value is None or type(value) in (str, int, float, bool)
-
-
-def _read(place: Path, key: str) -> dict[str, Any]:
-    """Read an entry's text and compare its files with their digests."""
-    said, _, text = (place / "entry.json").read_text(encoding="utf-8").partition("\n")
-    if said != _sum(text):
-        raise ValueError("entry.json: not what was written")
-    data = json.loads(text)
-    if not is_table(data) or data["key"] != key:
-        raise ValueError("entry.json: of another entry")
-    for name, seal in data["files"].items():
-        if _seal(place / name) != seal:
-            raise ValueError(f"{name}: not what was written")
-    return data
-
-
-def _entry(place: Path) -> Entry | None:
-    try:
-        size = sum(path.stat().st_size for path in _files(place))
-        text = (place / "entry.json").read_text(encoding="utf-8").partition("\n")[2]
-        return Entry(place.name, str(json.loads(text)["type"]), size, place.stat().st_mtime)
-    except (OSError, ValueError, KeyError, TypeError):
-        return Entry(place.name, "damaged", 0, 0.0) if place.exists() else None
-
-
-def _seal(path: Path) -> list[Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return [file.tell(), digest]
-
-
-def _sum(text: str) -> str:
-    return f"nodegraph store {FORMAT} {hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for place, _, files in os.walk(folder):
-        yield from (Path(place, name) for name in files)
 
 
 def _move(source: Path, target: Path) -> None:
