@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from importlib.metadata import distributions
 from typing import Any, Final
 
-from .batching import Job, Spread, Worker
+from .batching import Spread
 from .context import Cancelled
 from .errors import NodegraphError, PackageError, Problem, WorkflowError
 from .ledger import Answer
 from .record import owners_of
 from .rows import Row
+from .worker import Job, Worker
 
 AHEAD: Final = 2
 """Rows that a worker has at once: one that it runs, and the next."""

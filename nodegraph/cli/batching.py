@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from nodegraph.api import Session
-from nodegraph.batching import Batch, Job, Spread, Worker, here
+from nodegraph.batching import Batch, Spread, here
 from nodegraph.context import Cancelled
 from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.ledger import Answer, Ledger
@@ -19,6 +19,7 @@ from nodegraph.reach import Reach
 from nodegraph.rows import Row, read_rows, requested
 from nodegraph.sheet import write_sheet
 from nodegraph.sweeps import combinations, labels
+from nodegraph.worker import Job, Worker
 
 from .display import Rows, rows_display
 from .given import out_folder, session

@@ -1,10 +1,13 @@
 """Makes the toys an installed package: metadata on the path, as pip would leave it."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.engine.batches import FLOW
 
 HERE = Path(__file__).parent
 
@@ -66,3 +69,12 @@ def models(tmp_path: Path) -> Path:
     (folder / "deep" / "edges-large.safetensors").write_text("controlnet large")
     (folder / "broken.safetensors").write_text("broken")
     return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a flow, which is the current one."""
+    (tmp_path / "flow.json").write_text(json.dumps(FLOW))
+    (tmp_path / "other.toy").write_text("dog")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
