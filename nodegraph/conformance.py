@@ -6,12 +6,10 @@ import itertools
 import json
 import random
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
@@ -24,6 +22,7 @@ from .packages import Packages
 from .ports import Port, declared_port
 from .spec import InputSpec, NodeSpec
 from .values import Misfit, conform
+from .writing import scratch
 
 SECONDS: Final = 5.0
 """How long one node is called; a call that takes longer is stopped where it reports progress."""
@@ -176,11 +175,11 @@ def _call(
     clock.asked, began = False, perf_counter()
     given = {n: conform(plain(value), spec.inputs[n].type) for n, value in arguments.items()}
     before, state = _digest(list(given.values())), _random_state()
-    with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
+    with scratch() as out:
         answers: list[Any] = []
         for _ in range(2):
             heard = io.StringIO()
-            context = Context(out=Path(scratch), cancelled=clock.is_over)
+            context = Context(out=out, cancelled=clock.is_over)
             lent = {spec.context: context} if spec.context else {}
             try:
                 with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
@@ -225,13 +224,13 @@ def _stored(value: Any) -> str:
     declared = declared_port(value)
     if declared is None or not (declared.codec.can("dump") and declared.codec.can("restore")):
         return ""
-    with tempfile.TemporaryDirectory(prefix="nodegraph-") as folder:
+    with scratch() as folder:
         try:
-            declared.codec.dump(value, Path(folder))
-            files = [path for path in Path(folder).rglob("*") if path.is_file()]
+            declared.codec.dump(value, folder)
+            files = [path for path in folder.rglob("*") if path.is_file()]
             if any(path.read_bytes()[:1] == b"\x80" for path in files):
                 return "is stored as pickle; use safetensors, npy or JSON"
-            back = declared.codec.restore(Path(folder))
+            back = declared.codec.restore(folder)
         except Exception as error:  # noqa: BLE001 (a stranger's code)
             return f"cannot be stored and restored: {reason(error)}"
     return "" if _digest(back) == _digest(value) else "is not the same after it was stored"

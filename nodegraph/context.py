@@ -1,14 +1,13 @@
 """What a running node may ask of whoever runs it: progress, cancellation, device, folders."""
 
 import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .values import is_json, show
-from .writing import deliver
+from .writing import deliver, scratch_folder
 
 Report = Callable[[int, int, str], None]
 Tell = Callable[[str, Any], None]
@@ -69,7 +68,7 @@ class Context:
     def scratch(self) -> Path:
         """Temporary folder, deleted when the node is done."""
         if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="nodegraph-"))
+            self._scratch = scratch_folder()
             self._discard = weakref.finalize(self, shutil.rmtree, self._scratch, True)
         return self._scratch
 

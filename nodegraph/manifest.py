@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from . import __version__
 from .errors import PackageError
 from .package import Package
 from .spec import NodeSpec
+from .writing import scratch, sweep, write_whole
 
 FORMAT: Final = 3
 IMPORT_SECONDS: Final = 120
@@ -154,8 +154,8 @@ def _build(
     folder: Path,
     children: list["subprocess.Popen[bytes]"],
 ) -> Manifest | PackageError:
-    with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
-        answer = Path(scratch, "answer.json")
+    with scratch() as made:
+        answer = made / "answer.json"
         request = {
             "path": sys.path,
             "name": package.name,
@@ -208,8 +208,7 @@ def _keep(place: Path, data: dict[str, Any]) -> None:
     """Write the manifest in one step; a cache that cannot be written is only slower."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=place.parent, delete=False) as file:
-            json.dump(data, file)
-        Path(file.name).replace(place)
+        write_whole(place, json.dumps(data).encode())
+        sweep(place.parent)
     except OSError:
         return

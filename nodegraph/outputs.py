@@ -1,7 +1,6 @@
 """Writes a flow's outputs as files, each in one step, with the record of how they were made."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from .errors import NodegraphError, in_words
 from .jsontext import is_list
 from .ports import declared_port
 from .values import article
-from .writing import deliver
+from .writing import deliver, scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,8 @@ def write_outputs(
     for name, value in values.items():
         items: list[Written] = []
         try:
-            with tempfile.TemporaryDirectory(prefix="nodegraph-") as scratch:
-                for item in _write(name, value, Path(scratch), record):
+            with scratch() as made:
+                for item in _write(name, value, made, record):
                     path = item.path and folder / item.path.name
                     if item.path and path:
                         claims.take(path.name, f"outputs.{name}")

@@ -1,11 +1,14 @@
 """Files that are whole or not there: written beside their place, then moved."""
 
 import hashlib
+import math
 import os
 import shutil
 import socket
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import FileIO
 from pathlib import Path
@@ -13,13 +16,14 @@ from typing import Final
 from uuid import uuid4
 
 _PREFIX: Final = ".writing-"
+_SCRATCH: Final = "nodegraph-"
 _STALE: Final = 3600.0
 """Seconds after which what another machine has not finished is taken for left behind."""
 
 
 def fresh(folder: Path) -> Path:
     """Return a path in a folder that nobody else uses; nothing is made yet."""
-    return folder / f"{_PREFIX}{_host()}-{os.getpid()}-{uuid4().hex[:16]}"
+    return folder / f"{_PREFIX}{_who()}{uuid4().hex[:16]}"
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -67,23 +71,48 @@ def appending(path: Path) -> FileIO:
     return FileIO(path, "a+", opener=opener)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what processes that were killed have left in a folder."""
+def scratch_folder() -> Path:
+    """Make a temporary folder; where this process is killed, a later one removes it."""
+    _sweep_scratch()
+    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{_who()}"))
+
+
+@contextmanager
+def scratch() -> Generator[Path, None, None]:
+    """Lend a temporary folder."""
+    folder = scratch_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def _sweep_scratch() -> None:
+    sweep(Path(tempfile.gettempdir()), _SCRATCH, math.inf)
+
+
+def sweep(folder: Path, prefix: str = _PREFIX, stale: float = _STALE) -> None:
+    """Remove what processes that were killed have left in a folder.
+
+    Args:
+        stale: seconds after which what another machine has not finished is left behind, too.
+    """
     with suppress(OSError):
-        for path in folder.glob(f"{_PREFIX}*"):
-            if _is_left(path):
+        for path in folder.glob(f"{prefix}*"):
+            if _is_left(path, prefix, stale):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
 
 
-def _is_left(path: Path) -> bool:
+def _is_left(path: Path, prefix: str, stale: float) -> bool:
     """Say whether nobody is at work on a path any more."""
-    host, _, rest = path.name.removeprefix(_PREFIX).partition("-")
+    host, _, rest = path.name.removeprefix(prefix).partition("-")
     pid = rest.partition("-")[0]
     if host != _host() or not pid.isdecimal():
-        return path.stat().st_mtime < time.time() - _STALE
+        return path.lstat().st_mtime < time.time() - stale
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -93,6 +122,14 @@ def _is_left(path: Path) -> bool:
     return False
 
 
+def _who() -> str:
+    return f"{_host()}-{os.getpid()}-"
+
+
 @cache
 def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    """Return a word for where a process number means this process: containers have their own."""
+    space = ""
+    with suppress(OSError):
+        space = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]

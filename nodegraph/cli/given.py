@@ -8,7 +8,6 @@ import sys
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from nodegraph.again import Again, again
@@ -26,6 +25,7 @@ from nodegraph.sweeps import sweep
 from nodegraph.types import PortType
 from nodegraph.values import article, expected, from_text, near
 from nodegraph.workflow import Declaration, Literal, Workflow
+from nodegraph.writing import scratch_folder
 
 from .arguments import BUILT_IN, Parser
 
@@ -65,10 +65,10 @@ def where(arguments: argparse.Namespace, device: str = "cpu", dtype: str = "auto
 
 def _again(arguments: argparse.Namespace) -> Again:
     picture = Path(arguments.flow)
-    scratch = mkdtemp(prefix="nodegraph-")
-    weakref.finalize(arguments, shutil.rmtree, scratch, ignore_errors=True)
+    made = scratch_folder()
+    weakref.finalize(arguments, shutil.rmtree, made, ignore_errors=True)
     digests = Digests.of_user()
-    return again(read_record(picture), picture, Path(scratch), digests)
+    return again(read_record(picture), picture, made, digests)
 
 
 def _ask(work: Session) -> None:

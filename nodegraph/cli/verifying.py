@@ -5,7 +5,6 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from nodegraph import __version__
 from nodegraph.again import Again, differences
@@ -14,6 +13,7 @@ from nodegraph.errors import Problem, WorkflowError, reason
 from nodegraph.journal import Event
 from nodegraph.record import make_record
 from nodegraph.settings import Settings
+from nodegraph.writing import scratch
 
 from .display import display
 from .given import picture_session
@@ -36,8 +36,8 @@ def verify(arguments: argparse.Namespace) -> int:
     changed = differences(made.record, _now(work, made))
     for line in changed:
         print(f"changed since: {line}")
-    with TemporaryDirectory(prefix="nodegraph-") as scratch:
-        settings = Settings(Path(scratch), made.device, made.dtype, arguments.stopped)
+    with scratch() as out:
+        settings = Settings(out, made.device, made.dtype, arguments.stopped)
         with display(False, arguments.quiet, sys.stdout) as hear, redirect_stdout(sys.stderr):
 
             def heard(event: Event) -> None:

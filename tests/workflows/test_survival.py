@@ -17,7 +17,10 @@ FLOW = Path(__file__).parents[2] / "workflows" / "canny.json"
 def start(out: Path, store: Path) -> "subprocess.Popen[bytes]":
     words = [sys.executable, "-m", "nodegraph.cli", "run", str(FLOW), "--out", str(out)]
     words += ["--save-every", "1", "--quiet", "--set", "sample.steps=30"]
-    return subprocess.Popen(words, env={**os.environ, "NODEGRAPH_STORE": str(store)})
+    temporary = store.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
+    places = {"NODEGRAPH_STORE": str(store), "TMPDIR": str(temporary)}
+    return subprocess.Popen(words, env={**os.environ, **places})
 
 
 def events(out: Path) -> list[dict[str, object]]:
@@ -80,3 +83,4 @@ def test_two_hundred_kills_at_random_moments(tmp_path: Path, quiet: bytes) -> No
     assert start(out, store).wait() == 0
     assert (out / "image.png").read_bytes() == quiet
     assert not list(out.glob(".*"))
+    assert not list((tmp_path / "tmp").iterdir())
