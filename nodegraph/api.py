@@ -100,15 +100,24 @@ class Session:
         checked = self.check(running=True)
         if checked.plan is None:
             raise WorkflowError(checked.problems)
+        self.digests.begin()
         runner = Runner(settings, listeners, self.keys(checked.plan, settings))
         try:
             if not write:
-                return Outputs(runner.run(checked.plan))
+                return Outputs(self._values(runner, checked.plan))
             return self._written(checked, checked.plan, runner)
         finally:
             if settings.store and runner.known is not None and runner.known.parts:
                 assert self.flow.file is not None
                 remember(settings.store.folder, self.flow.file, runner.known)
+
+    def _values(self, runner: Runner, plan: Plan) -> dict[str, Any]:
+        """Run; what was made while a file changed is not kept: its key may be that of the other."""
+        try:
+            return runner.run(plan)
+        finally:
+            if changed := self.digests.changed():
+                runner.undo(changed)
 
     def close(self, store: Store | None) -> None:
         """Keep the digests of files that were read, and hold the store to its limit."""
@@ -132,7 +141,7 @@ class Session:
             journal({"event": "run", "time": round(time(), 6), "nodegraph": __version__, **head})
             record = make_record(self.flow, checked, self.packages, told, self.digests)
             runner.settings = replace(settings, record=record)
-            values = runner.run(plan)
+            values = self._values(runner, plan)
             record = with_notes(record, runner.calls.notes.said)
             written: list[Written] = []
 

@@ -156,9 +156,8 @@ class Caller:
                 self._tell("progress", **told, **({"message": message} if message else {}))
 
         key = frame.key_of(step) if self.settings.checkpoint else ""
-        store = self.settings.store
         return Context(
-            partial=store.partial(key) if store and key else None,
+            partial=self.kept.partial(key),
             every=self.settings.checkpoint,
             device="cpu" if step.spec.device == "cpu" else self.settings.device,
             dtype=self.settings.dtype,

@@ -1,14 +1,19 @@
-"""Digests of files and folders, remembered by path, size, time of change and inode."""
+"""Digests of files and folders, remembered by path, size, times of change and inode."""
 
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from .jsontext import is_table
 from .manifest import cache_folder
 from .writing import write_whole
+
+_TICK: Final = 100_000_000
+"""Nanoseconds; what was changed so shortly ago may change again without another time to show it."""
 
 
 class Digests:
@@ -18,6 +23,7 @@ class Digests:
         self._place = place
         self._known = _remembered(place)
         self._before = len(self._known)
+        self._given: dict[Path, str] = {}
 
     @classmethod
     def of_user(cls) -> "Digests":
@@ -30,8 +36,25 @@ class Digests:
         Raises:
             OSError: it is gone, or cannot be read.
         """
-        if not path.is_dir():
-            return self._file(path)
+        digest = self._folder(path) if path.is_dir() else self._file(path)
+        self._given.setdefault(path, digest)
+        return digest
+
+    def begin(self) -> None:
+        """Forget which digests were given."""
+        self._given.clear()
+
+    def changed(self) -> list[Path]:
+        """Return the files and folders that have other digests than those given since `begin`."""
+        return [path for path, digest in list(self._given.items()) if self._now(path) != digest]
+
+    def _now(self, path: Path) -> str:
+        try:
+            return self.of(path)
+        except OSError:
+            return ""
+
+    def _folder(self, path: Path) -> str:
         whole = hashlib.sha256()
         for file in _below(path):
             whole.update(f"{file.relative_to(path).as_posix()}\0{self._file(file)}\n".encode())
@@ -41,7 +64,7 @@ class Digests:
         """Return a file that had this digest when it was last looked at, and has it still."""
         for key, known in list(self._known.items()):
             if known == digest:
-                path = Path(key.rsplit("|", 3)[0])
+                path = Path(key.rsplit("|", 4)[0])
                 try:
                     if self._file(path) == digest:
                         return str(path)
@@ -63,11 +86,21 @@ class Digests:
 
     def _file(self, path: Path) -> str:
         status = path.stat()
-        key = f"{path}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
-        if key not in self._known:
-            with path.open("rb") as file:
-                self._known[key] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._known[key]
+        key = _key(path, status)
+        if key in self._known:
+            return self._known[key]
+        began = time.time_ns()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            same = _key(path, os.fstat(file.fileno())) == key
+        if same and max(status.st_mtime_ns, status.st_ctime_ns) < began - _TICK:
+            self._known[key] = digest
+        return digest
+
+
+def _key(path: Path, status: os.stat_result) -> str:
+    times = f"{status.st_mtime_ns}|{status.st_ctime_ns}"
+    return f"{path}|{status.st_size}|{times}|{status.st_ino}"
 
 
 def _below(folder: Path) -> Iterator[Path]:

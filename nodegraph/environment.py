@@ -18,6 +18,32 @@ def surroundings() -> dict[str, str]:
     return {**found, **{k: v for k, v in os.environ.items() if k.startswith(_STEERING)}}
 
 
+def accelerators(device: str, driver: Path = Path("/proc/driver/nvidia")) -> dict[str, str]:
+    """Return what a device other than the CPU brings in, without asking it: cards and driver.
+
+    Where there are cards of several kinds, which of them are seen counts, too.
+    """
+    if device == "cpu":
+        return {}
+    models = {
+        line.partition(":")[2].strip()
+        for told in sorted(driver.glob("gpus/*/information"))
+        for line in _text(told).splitlines()
+        if line.startswith("Model:")
+    }
+    found = {"cards": ", ".join(sorted(models)), "driver": _text(driver / "version").strip()}
+    if len(models) > 1:
+        found |= {"card": device, "seen": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
+    return {name: said for name, said in found.items() if said}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def versions(distributions: tuple[str, ...]) -> dict[str, str]:
     """Return the installed versions of distributions; "" for one that is gone."""
     return {name: _version(name) for name in distributions}

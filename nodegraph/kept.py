@@ -1,7 +1,8 @@
 """What is kept of earlier runs: in this process's memory, and in the store on disk."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .memory import Memory
@@ -14,6 +15,8 @@ class Kept:
 
     store: Store | None = None
     memory: Memory | None = None
+    _put: list[str] = field(default_factory=list[str])
+    _begun: list[str] = field(default_factory=list[str])
 
     def __bool__(self) -> bool:
         """Say whether anything may be kept at all."""
@@ -47,7 +50,26 @@ class Kept:
 
     def put(self, key: str, type_: str, outputs: Mapping[str, Any], notes: Sequence[Any]) -> None:
         """Keep a result: on disk, or where it has no form there in memory."""
+        self._put.append(key)
         if self.store is not None and self.store.put(key, type_, outputs, notes):
             return
         if self.memory is not None:
             self.memory.put(key, outputs, notes)
+
+    def partial(self, key: str) -> Path | None:
+        """Return the folder of a result that is not done yet; None where none is kept."""
+        if self.store is None or not key:
+            return None
+        self._begun.append(key)
+        return self.store.partial(key)
+
+    def undo(self) -> None:
+        """Let go of what was put and begun: it is not what its key says."""
+        for key in self._put:
+            if self.memory is not None:
+                self.memory.drop(key)
+            if self.store is not None:
+                self.store.drop(key)
+        for key in self._begun:
+            if self.store is not None:
+                self.store.finish(key)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .digests import Digests
-from .environment import surroundings, versions
+from .environment import accelerators, surroundings, versions
 from .errors import PackageError
 from .jsontext import is_list
 from .packages import Packages
@@ -52,7 +52,7 @@ class Keys:
     ) -> None:
         self._packages = packages
         self._digests = digests
-        self._where = [device, dtype]
+        self._where = [device, dtype, *accelerators(device).values()]
         self._parts = parts
         self._around = surroundings()
         self._sides: dict[str, dict[str, Any]] = {}

@@ -66,6 +66,12 @@ class Memory:
             self.bytes += size
         return True
 
+    def drop(self, key: str) -> None:
+        """Let go of one result, if it is held."""
+        with self._lock:
+            held = self._held.pop(key, None)
+            self.bytes -= held.bytes if held else 0
+
     def clear(self) -> None:
         """Let go of everything."""
         with self._lock:

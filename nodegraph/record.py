@@ -8,7 +8,7 @@ from typing import Any, Final
 from . import __version__
 from .checking import Checked
 from .digests import Digests
-from .environment import surroundings, versions
+from .environment import accelerators, surroundings, versions
 from .package import Package
 from .packages import Packages
 from .plan import Plan
@@ -30,7 +30,7 @@ def make_record(
         **_flows(checked),
         "inputs": checked.inputs,
         "settings": dict(settings),
-        "environment": environment(owners, packages),
+        "environment": environment(owners, packages, str(settings["device"])),
         "packages": {owner.distribution: owner.version for owner in owners},
         "files": {k: digests.of(path) for k, path in sorted(checked.files.items())},
     }
@@ -43,10 +43,10 @@ def owners_of(flow: Workflow, checked: Checked, packages: Packages) -> list[Pack
     return sorted((packages.package(name) for name in used), key=lambda p: p.distribution)
 
 
-def environment(owners: Sequence[Package], packages: Packages) -> dict[str, str]:
+def environment(owners: Sequence[Package], packages: Packages, device: str) -> dict[str, str]:
     """Return what else may change bits: libraries, processor, threads."""
     named = {lib for owner in owners for lib in packages.manifest(owner.name).data["libraries"]}
-    return {**versions(tuple(sorted(named))), **surroundings()}
+    return {**versions(tuple(sorted(named))), **surroundings(), **accelerators(device)}
 
 
 MOST: Final = 16 * 2**20

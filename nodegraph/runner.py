@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from heapq import heappop, heappush
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 from time import perf_counter, time
@@ -255,6 +256,11 @@ class Runner:
             return self._stopped or (asked is not None and asked())
         except Exception as error:
             raise Unheard from error
+
+    def undo(self, changed: Sequence[Path]) -> None:
+        """Keep nothing of this run, since files have changed under it; told to listeners."""
+        self.kept.undo()
+        self.tell("changed", files=[str(path) for path in changed])
 
     def tell(self, event: str, **data: Any) -> None:
         """Let every listener hear an event that is none of the runner's own."""

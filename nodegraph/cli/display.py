@@ -107,7 +107,7 @@ class PlainLines:
                     print(line, file=sys.stderr, flush=True)
             case "written":
                 _print_written(event, self.stdout)
-            case "store_off" | "damaged" as kind:
+            case "store_off" | "damaged" | "changed" as kind:
                 print(_warning(event), file=sys.stderr, flush=True)
                 self.done = Done() if kind == "damaged" else self.done
             case _:
@@ -153,7 +153,7 @@ class Bars:
                     self.progress.console.print(line, markup=False)
             case "written":
                 self.files.append(event)
-            case "store_off" | "damaged" as kind:
+            case "store_off" | "damaged" | "changed" as kind:
                 self.progress.console.print(_warning(event), markup=False)
                 self._begin_anew(kind == "damaged")
             case _:
@@ -184,6 +184,9 @@ def _print_written(event: Event, stdout: TextIO) -> None:
 
 
 def _warning(event: Event) -> str:
+    if event["event"] == "changed":
+        files = one_line(", ".join(event["files"]))
+        return f"nodegraph: changed while the flow ran: {files}; run it again; nothing was stored"
     why = one_line(event["why"])
     if event["event"] == "damaged":
         return f"nodegraph: a stored result was damaged and is computed again: {why}"

@@ -3,6 +3,7 @@
 import json
 import random
 import struct
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -49,6 +50,7 @@ def picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source.mkdir()
     photograph(source)
     (source / "flow.json").write_text(json.dumps(FLOW))
+    time.sleep(0.15)  # what was just written is not remembered
     out = tmp_path / "out"
     nodegraph.run(source / "flow.json", out=out)
     work = tmp_path / "elsewhere"
@@ -174,6 +176,7 @@ def test_a_picture_does_not_write_over_a_file_that_it_knows_the_digest_of(
 
     mine = picture.parents[1] / "mine.safetensors"
     mine.write_text("checkpoint small")
+    time.sleep(0.15)  # what was just written is not remembered
     digests = Digests.of_user()
     digest = digests.of(mine)
     digests.remember()
