@@ -63,7 +63,7 @@ def again(record: Mapping[str, Any], place: Path, scratch: Path, digests: Digest
     within = record.get("flows")
     if is_table(within):
         _unfold(flow, within, known, finder, scratch)
-    read = reading.from_data(flow, name=place.stem)
+    read = reading.from_data(flow, name=reading.name_of(place))
     read = replace(read, raw=dict(record["flow"]))  # which says nothing of where files are now
     values = {n: _literal(before[n], value) for n, value in given.items() if n in read.inputs}
     return Again(record, read, values, (scratch, *finder.found))

@@ -19,7 +19,7 @@ from .notes import with_notes
 from .outputs import Written, write_outputs
 from .packages import Packages
 from .plan import Plan
-from .reach import allowed_folders
+from .reach import Reach, allowed_folders
 from .record import make_record
 from .runner import Runner
 from .settings import Settings
@@ -69,14 +69,14 @@ class Session:
     packages: Packages = field(default_factory=Packages.installed)
     models: Models = field(default_factory=Models.searching)
     digests: Digests = field(default_factory=Digests.of_user)
-    allowed: tuple[Path, ...] = ()
-    """Files and folders, besides the flow's own, that paths in the flow may lead to."""
+    reach: Reach | None = None
+    """Where paths in the flow may lead; None for its own folder and the working directory."""
     explained: bool = True
     """Keep for `why` what the keys of this flow's results were made of."""
 
     def check(self, *, running: bool = False) -> Checked:
         """Find everything that is wrong, before anything is loaded."""
-        known = self.packages, self.models, self.allowed
+        known = self.packages, self.models, self.reach
         return check_workflow(self.flow, self.given, *known, running=running)
 
     def run(
@@ -169,11 +169,12 @@ def check(
         allow: folders to which paths in the flow may lead, besides its own and the current one.
     """
     try:
+        read = read_flow(flow)
         session = Session(
-            read_flow(flow),
+            read,
             given_values(inputs or {}),
             models=Models.searching(models),
-            allowed=allowed_folders(allow),
+            reach=Reach.of(read, allowed_folders(allow)),
         )
     except WorkflowError as error:
         return error.problems
@@ -219,7 +220,7 @@ def run(
         read,
         given_values({**(inputs or {}), **values}),
         models=Models.searching(models),
-        allowed=allowed_folders(allow),
+        reach=Reach.of(read, allowed_folders(allow)),
     )
     folder = Path(out) if out is not None else Path("out", read.name)
     listeners = [on_event] if on_event else []

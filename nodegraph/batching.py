@@ -154,9 +154,9 @@ def batch(
     read = with_settings(read_flow(flow), given_values(settings or {}))
     given = given_values(inputs or {})
     named = tuple(str(expanded(folder).absolute()) for folder in models)
-    allowed = Reach.of(read, allowed_folders(allow)).places
+    reach = Reach.of(read, allowed_folders(allow))
     told = Path(out).absolute(), given, named, device, dtype, store
-    job = Job(read, *told, allowed=allowed)
+    job = Job(read, *told, reach=reach)
     if isinstance(rows, str | Path):
         found = read_rows(expanded(rows), read)
     else:

@@ -1,7 +1,7 @@
 """Compares a workflow with what is installed: every problem at once, or the plan of its run."""
 
 import gc
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from .errors import Problem
 from .models import Models
 from .packages import Packages
 from .plan import Plan
+from .reach import Reach
 from .shelf import Shelf
 from .types import PortType
 from .workflow import Literal, Workflow
@@ -43,7 +44,7 @@ def check_workflow(
     given: Mapping[str, Literal],
     packages: Packages,
     models: Models,
-    allowed: Iterable[Path] = (),
+    reach: Reach | None = None,
     *,
     running: bool = False,
 ) -> Checked:
@@ -51,7 +52,7 @@ def check_workflow(
 
     Args:
         given: values of declared inputs.
-        allowed: files and folders, besides the flow's own, that paths in it may lead to.
+        reach: where paths in it may lead; without it its own folder and the working directory.
         running: the values are complete: a declared input without one is a problem.
     """
     problems = list(flow.problems[:MOST])
@@ -61,7 +62,7 @@ def check_workflow(
             raise _Enough
         problems.append(Problem.at(code, path, message))
 
-    shelf = Shelf.around(flow, packages, models, allowed)
+    shelf = Shelf.around(flow, packages, models, reach)
     checker = Checker(flow, shelf, fault)
     with _no_collection():
         try:
@@ -77,10 +78,10 @@ def check_workflow(
 
 
 def port_types(
-    flow: Workflow, packages: Packages, models: Models, allowed: Iterable[Path] = ()
+    flow: Workflow, packages: Packages, models: Models, reach: Reach | None = None
 ) -> dict[str, PortType]:
     """Return the types of all inputs of a flow's nodes by `node.port`, as far as they are known."""
-    shelf = Shelf.around(flow, packages, models, allowed)
+    shelf = Shelf.around(flow, packages, models, reach)
     checker = Checker(flow, shelf, lambda code, path, message: None)
     checker.look_up()
     return {

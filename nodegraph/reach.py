@@ -1,7 +1,7 @@
 """Where paths that stand in workflows may lead: a workflow may be a stranger's."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ class Reach:
     """
 
     places: tuple[Path, ...]
+    written: tuple[Path, ...] | None = None
+    """Folders into which nodes may write; None for all that may be named."""
 
     @classmethod
     def of(cls, flow: Workflow, allowed: Iterable[Path] = ()) -> "Reach":
@@ -25,9 +27,20 @@ class Reach:
         A working directory that is the user's home, or around it, is not reached.
         """
         own = flow.file.parent if flow.file else flow.base
-        home, here = Path.home().resolve(), Path.cwd().resolve()
-        around = home == here or here in home.parents
-        return cls(tuple(each.resolve() for each in (own, *allowed, *(() if around else (here,)))))
+        return cls(_real(own, *allowed, *_narrow(Path.cwd())))
+
+    @classmethod
+    def of_picture(
+        cls, picture: Path, found: Iterable[Path], allowed: Iterable[Path] = ()
+    ) -> "Reach":
+        """Reach what a picture's flow was found to need, and what lies beside it or here.
+
+        It may be a stranger's: it writes only where the user allows it, and neither the picture's
+        folder nor the working directory is reached where that is the user's home, or around it.
+        """
+        beside = picture.absolute().parent
+        places = _real(*found, *allowed, *_narrow(beside, Path.cwd()))
+        return cls(places, _real(*allowed))
 
     def need(self, path: Path, literal: Literal, *, written: bool = False) -> None:
         """Let a path pass that may be named; one that is `written` lies in a folder that may.
@@ -38,11 +51,28 @@ class Reach:
         if not literal.confined:
             return
         real = Path(os.path.realpath(path))
-        found = (place for place in self.places if real.is_relative_to(place))
-        if not any(real != place or not written for place in found):
-            message = f"{show(literal.value)} leads to {real}, where no path in a workflow may lead"
+        if any(real.is_relative_to(place) for place in self.places) and not written:
+            return
+        writable = self.places if self.written is None else self.written
+        if not (written and any(place in real.parents for place in writable)):
+            said = "where no path in a workflow may lead"
+            if written and self.written is not None:
+                said = "and the flow of a picture writes nowhere unasked"
+            message = f"{show(literal.value)} leads to {real}, {said}"
             folder = real if real.is_dir() else real.parent
             raise Misfit("outside", f"{message}; allow it with --allow {folder}")
+
+
+def _real(*places: Path) -> tuple[Path, ...]:
+    return tuple(each.resolve() for each in places)
+
+
+def _narrow(*folders: Path) -> Iterator[Path]:
+    """Yield folders that are not the user's home, or around it."""
+    home = Path.home().resolve()
+    for folder in folders:
+        if folder.resolve() not in (home, *home.parents):
+            yield folder
 
 
 def allowed_folders(named: Iterable[str | Path] = ()) -> tuple[Path, ...]:

@@ -53,9 +53,13 @@ def load(path: str | Path) -> Workflow:
     """
     path = Path(path)
     data = jsontext.parse(jsontext.read_text(path), path.name)
-    name = path.stem if path.stem.strip(".") else "workflow"  # it becomes a folder of its own
-    flow = _Reader(path.absolute().parent).workflow(data, name)
+    flow = _Reader(path.absolute().parent).workflow(data, name_of(path))
     return replace(flow, file=path.resolve())
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a flow, which becomes a folder of its own, from that of its file."""
+    return path.stem if path.stem.strip(".") else "workflow"
 
 
 def from_data(data: Any, *, name: str = "workflow", base: Path | None = None) -> Workflow:

@@ -1,6 +1,7 @@
 """What all flows of a check share: packages, models, and the files of flows that were read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -36,10 +37,10 @@ class Shelf:
 
     @classmethod
     def around(
-        cls, flow: Workflow, packages: Packages, models: Models, allowed: Iterable[Path] = ()
+        cls, flow: Workflow, packages: Packages, models: Models, reach: Reach | None = None
     ) -> "Shelf":
         """Return the shelf for a flow that stands in no other."""
-        reach = Reach.of(flow, allowed)
+        reach = reach or Reach.of(flow)
         return cls(packages, models, reach, (flow.file,) if flow.file else ())
 
     def flow(self, named: Literal, resolver: Resolver) -> "tuple[Shelf, Workflow]":
@@ -70,3 +71,20 @@ class Shelf:
         if self._count[0] > MOST_NODES:
             raise Misfit("too_large", f"flows within have more than {MOST_NODES:,} nodes")
         return replace(self, trail=trail), flow
+
+    def within(self, flow: Workflow, place: str = "") -> Iterator[tuple[str, Workflow]]:
+        """Yield a flow and those within it, by place, as far as they can be read.
+
+        No package is looked at: this is for those who do not trust the flow yet.
+        """
+
+        def ignore(code: str, path: tuple[str | int, ...], message: str) -> None:
+            """Leave it to the check."""
+
+        yield place, flow
+        resolver = Resolver(flow, self.packages, self.models, self.reach, ignore)
+        for entry in flow.nodes.values():
+            if entry.flow:
+                with suppress(Misfit):
+                    shelf, inner = self.flow(Literal(entry.flow, flow.base, True), resolver)
+                    yield from shelf.within(inner, f"{place}{entry.id}/")

@@ -19,6 +19,7 @@ from .journal import Listener
 from .ledger import Answer
 from .memory import Memory, memory_limit
 from .models import Models
+from .reach import Reach
 from .rows import Row
 from .settings import Settings
 from .workflow import Literal, Workflow, plain_value
@@ -43,14 +44,14 @@ class Job:
     checkpoint: int = 0
     fresh: bool = False
     """Look anew for models at each row: the batch has no end."""
-    allowed: tuple[Path, ...] = ()
-    """Files and folders that paths in the flow may lead to."""
+    reach: Reach | None = None
+    """Where paths in the flow may lead."""
 
     def session(self) -> Session:
         """Return the flow as far as it is known without a row."""
         models = Models.searching(self.models)
         known = self.flow, dict(self.given)
-        return Session(*known, models=models, allowed=self.allowed, explained=False)
+        return Session(*known, models=models, reach=self.reach, explained=False)
 
 
 class Worker:

@@ -15,7 +15,6 @@ from nodegraph.context import Cancelled
 from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.ledger import Answer, Ledger
 from nodegraph.models import expanded
-from nodegraph.reach import Reach
 from nodegraph.rows import Row, read_rows, requested
 from nodegraph.sheet import write_sheet
 from nodegraph.sweeps import combinations, labels
@@ -68,7 +67,7 @@ def _job(arguments: argparse.Namespace, work: Session, *, fresh: bool = False) -
         not arguments.no_store,
         arguments.checkpoint,
         fresh,
-        Reach.of(work.flow, work.allowed).places,
+        work.reach,
     )
 
 

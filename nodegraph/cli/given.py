@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,9 +17,8 @@ from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.models import Models, expanded
 from nodegraph.packages import Packages
 from nodegraph.picture import is_picture, read_record
-from nodegraph.reach import allowed_folders
+from nodegraph.reach import Reach, allowed_folders
 from nodegraph.reading import load
-from nodegraph.record import owners_of
 from nodegraph.sweeps import sweep
 from nodegraph.types import PortType
 from nodegraph.values import article, expected, from_text, near
@@ -28,6 +26,7 @@ from nodegraph.workflow import Declaration, Literal, Workflow
 from nodegraph.writing import scratch_folder
 
 from .arguments import BUILT_IN, Parser
+from .trusting import ask
 
 
 def session(arguments: argparse.Namespace) -> Session:
@@ -39,7 +38,8 @@ def session(arguments: argparse.Namespace) -> Session:
     if is_picture(Path(arguments.flow)):
         return picture_session(arguments)[0]
     arguments.device, arguments.dtype = where(arguments)
-    return _session(arguments, _load(arguments.flow, arguments.rest), {}, ())
+    flow = _load(arguments.flow, arguments.rest)
+    return _session(arguments, flow, {}, Reach.of(flow, allowed_folders(arguments.allow)))
 
 
 def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
@@ -50,11 +50,10 @@ def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
     """
     made = _again(arguments)
     arguments.device, arguments.dtype = where(arguments, made.device, made.dtype)
-    found = (Path(arguments.flow).absolute().parent, *made.found)
-    work = _session(arguments, made.flow, made.given, found)
+    reach = Reach.of_picture(Path(arguments.flow), made.found, allowed_folders(arguments.allow))
     if not arguments.trust:
-        _ask(work)
-    return work, made
+        ask(made.flow, Packages.installed(), Models.searching(arguments.models), reach)
+    return _session(arguments, made.flow, made.given, reach), made
 
 
 def where(arguments: argparse.Namespace, device: str = "cpu", dtype: str = "auto") -> Any:
@@ -71,34 +70,11 @@ def _again(arguments: argparse.Namespace) -> Again:
     return again(read_record(picture), picture, made, digests)
 
 
-def _ask(work: Session) -> None:
-    """Show what a picture's flow would run, and ask, where that is more than our own nodes.
-
-    Of a flow with problems nothing will run.
-    """
-    checked = work.check(running=True)
-    if checked.plan is None:
-        return
-    owners = owners_of(work.flow, checked, work.packages)
-    foreign = sorted(owner.name for owner in owners if owner.distribution != "nodegraph")
-    if not foreign:
-        return
-    said = f"the flow in this picture runs nodes of {', '.join(foreign)}, installed by others"
-    for place, flow in {"": work.flow, **checked.flows}.items():
-        for entry in flow.nodes.values():
-            what = entry.type if entry.package else "a flow within"
-            print(one_line(f"  {place}{'/' * bool(place)}{entry.id}: {what}"), file=sys.stderr)
-    print(one_line(said), file=sys.stderr)
-    if not sys.stdin.isatty() or input("run it? [y/N] ").strip().lower() not in ("y", "yes"):
-        message = f"{said}; look at it, then run it with --trust"
-        raise WorkflowError([Problem("not_trusted", "", message)])
-
-
 def _session(
     arguments: argparse.Namespace,
     flow: Workflow,
     before: Mapping[str, Literal],
-    found: Sequence[Path],
+    reach: Reach,
 ) -> Session:
     parser = Parser(prog=f"nodegraph run {arguments.flow}", add_help=False)
     add_inputs(parser, flow)
@@ -124,14 +100,13 @@ def _session(
     packages = Packages.installed()
     pairs = list(_pairs(arguments.set, "--set", "node.port=value"))
     models = Models.searching(arguments.models)
-    allowed = (*allowed_folders(arguments.allow), *found)
     if pairs:
-        types = port_types(flow, packages, models, allowed)
+        types = port_types(flow, packages, models, reach)
         plain = PortType("string")  # of what there is not: the check says so
         settings = {t: Literal(from_text(text, types.get(t, plain)), here) for t, text in pairs}
     else:
         settings = dict[str, Literal]()
-    return Session(with_settings(flow, settings), given, packages, models, allowed=allowed)
+    return Session(with_settings(flow, settings), given, packages, models, reach=reach)
 
 
 def read_flow(path: str, arguments: argparse.Namespace) -> Workflow:

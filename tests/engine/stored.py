@@ -7,6 +7,7 @@ from typing import Any
 
 from nodegraph import reading
 from nodegraph.api import Session
+from nodegraph.reach import Reach
 from nodegraph.settings import Settings
 from nodegraph.store import Store
 from nodegraph.workflow import Literal
@@ -26,7 +27,7 @@ class Run:
         heard = [self.events.append, *([hear] if hear else [])]
         told = Settings(out or Path("out"), store=store, **where)
         anywhere = (Path(tempfile.gettempdir()),)
-        ran = Session(read, given, allowed=anywhere).run(
+        ran = Session(read, given, reach=Reach(anywhere)).run(
             told, write=out is not None, listeners=heard
         )
         self.outputs = dict(ran)
