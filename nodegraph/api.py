@@ -116,8 +116,10 @@ class Session:
         try:
             return runner.run(plan)
         finally:
-            if changed := self.digests.changed():
-                runner.undo(changed)
+            if runner.keys and runner.kept.touched:
+                changed = [*self.digests.changed(), *runner.keys.changed()]
+                if changed:
+                    runner.undo(list(dict.fromkeys(changed)))
 
     def close(self, store: Store | None) -> None:
         """Keep the digests of files that were read, and hold the store to its limit."""

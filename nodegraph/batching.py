@@ -50,11 +50,12 @@ class Batch:
             WorkflowError: the flow is wrong, whatever the rows say.
             NodegraphError: the ledger cannot be written.
         """
-        base = common_origin(self.job.session(), self.job.device, self.job.dtype)
+        session = self.job.session()
+        base = common_origin(session, self.job.device, self.job.dtype)
 
         def wanted() -> Iterator[tuple[Row, str]]:
             for row in rows:
-                digest = digest_of(base, self.job.flow, row)
+                digest = digest_of(base, session, row)
                 self.names.append(row.name)
                 if self._again(row, digest):
                     yield row, digest

@@ -168,6 +168,7 @@ class Caller:
             cancelled=self._cancelled,
             items=frame.items,
             claim=lambda file: self.claims.take(file, name),
+            lasting=step.spec.lasting,
         )
 
 

@@ -42,8 +42,13 @@ class Checker:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Model files by `node.port`."""
+        """Files that are read by `node.port`."""
         return self.resolver.files
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Folders that are read by `node.port`."""
+        return self.resolver.folders
 
     def inner(self) -> "Iterator[tuple[str, Checker]]":
         """Yield the flows within, and those within these, by the nodes in whose place they are."""
@@ -64,6 +69,8 @@ class Checker:
             spec = self._flow_spec(entry) if entry.flow else self._node_spec(entry)
             if spec is not None:
                 self.specs[entry.id] = mapped_spec(spec, entry.mapped) if entry.mapped else spec
+        for child in self.children.values():
+            self.resolver.among |= child.resolver.among
         self.resolver.bind_types()
 
     def _node_spec(self, entry: Entry) -> NodeSpec | None:
@@ -170,7 +177,7 @@ class Checker:
             return
         function = None
         if not entry.flow:
-            function = partial(self.shelf.packages.package(entry.package).function, entry.function)
+            function = partial(self.shelf.packages.function, entry.package, entry.function)
         when = self._when(entry)
         step = Step(entry.id, entry.type, spec, function, when=when, mapped=entry.mapped)
         if entry.flow:

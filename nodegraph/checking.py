@@ -35,6 +35,8 @@ class Checked:
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     files: dict[str, Path] = field(default_factory=dict[str, Path])
     """Files that are read by `node.port` or `inputs.name`, in a flow within by `node/node.port`."""
+    folders: dict[str, Path] = field(default_factory=dict[str, Path])
+    """Folders that are read, likewise."""
     flows: dict[str, Workflow] = field(default_factory=dict[str, Workflow])
     """Flows within, by the nodes in whose place they stand, such as `prepare/inner`."""
 
@@ -106,11 +108,13 @@ def _no_collection() -> Generator[None, None, None]:
 def _result(checker: Checker) -> Checked:
     inner = dict(checker.inner())
     files = {f"{path}/{k}": file for path, c in inner.items() for k, file in c.files.items()}
+    folders = {f"{path}/{k}": each for path, c in inner.items() for k, each in c.folders.items()}
     return Checked(
         problems=(),
         notes=tuple(checker.notes()),
         plan=checker.plan(checker.ends),
         inputs=checker.resolver.shown(),
         files={**checker.files, **files},
+        folders={**checker.folders, **folders},
         flows={path: each.flow for path, each in inner.items()},
     )

@@ -179,7 +179,7 @@ def _call(
         answers: list[Any] = []
         for _ in range(2):
             heard = io.StringIO()
-            context = Context(out=out, cancelled=clock.is_over)
+            context = Context(out=out, cancelled=clock.is_over, lasting=spec.lasting)
             lent = {spec.context: context} if spec.context else {}
             try:
                 with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):

@@ -4,13 +4,14 @@ import shutil
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .values import is_json, show
 from .writing import deliver, scratch_folder
 
 Report = Callable[[int, int, str], None]
 Tell = Callable[[str, Any], None]
+T = TypeVar("T")
 
 
 class Cancelled(BaseException):
@@ -37,16 +38,16 @@ class Context:
         partial: Path | None = None,
         every: int = 0,
         claim: Callable[[str], None] | None = None,
+        lasting: bool = False,
     ) -> None:
         self.device = device
         self.dtype = dtype
-        self.record = record
-        """The run's record, for nodes that write files which can carry it."""
+        self._lasting = lasting
+        self._record = record
         self._out = out or Path("out")
         self.notes: dict[str, Any] = {}
         """What the node told of itself with `note`."""
-        self.items = items
-        """Where the node, or a flow around it, is mapped: the number of this item, from 1."""
+        self._items = items
         self.partial = partial
         """A folder that outlives a run that is broken off, for this node and these inputs alone;
         removed when the node is done. None where nothing is to be kept."""
@@ -59,9 +60,31 @@ class Context:
         self._scratch: Path | None = None
 
     @property
+    def record(self) -> Mapping[str, Any] | None:
+        """The run's record, for nodes that write files which can carry it.
+
+        Raises:
+            RuntimeError: the node's result is stored, and so may not depend on it.
+        """
+        return self._of_this_run("record", self._record)
+
+    @property
+    def items(self) -> tuple[int, ...]:
+        """Where the node, or a flow around it, is mapped: the number of this item, from 1.
+
+        Raises:
+            RuntimeError: the node's result is stored, and so may not depend on it.
+        """
+        return self._of_this_run("items", self._items)
+
+    @property
     def out(self) -> Path:
-        """Folder of the run's results; made when it is first asked for."""
-        self._out.mkdir(parents=True, exist_ok=True)
+        """Folder of the run's results; made when it is first asked for.
+
+        Raises:
+            RuntimeError: the node's result is stored, so that it does not run each time.
+        """
+        self._of_this_run("out", self._out).mkdir(parents=True, exist_ok=True)
         return self._out
 
     @property
@@ -71,6 +94,12 @@ class Context:
             self._scratch = scratch_folder()
             self._discard = weakref.finalize(self, shutil.rmtree, self._scratch, True)
         return self._scratch
+
+    def _of_this_run(self, name: str, value: T) -> T:
+        if self._lasting:
+            said = "the result of this node is stored, for runs where that is something else"
+            raise RuntimeError(f"context.{name}: {said}; declare it with @node(cache=False)")
+        return value
 
     def deliver(self, paths: Iterable[Path]) -> None:
         """Move finished files, such as from `scratch`, into `out`, each in one step.

@@ -1,8 +1,10 @@
 """Digests of files and folders, remembered by path, size, times of change and inode."""
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ from .jsontext import is_table
 from .manifest import cache_folder
 from .writing import write_whole
 
+_MOST: Final = 50_000
+"""Files that are remembered: each start reads of all."""
 _TICK: Final = 100_000_000
 """Nanoseconds; what was changed so shortly ago may change again without another time to show it."""
 
@@ -56,8 +60,9 @@ class Digests:
 
     def _folder(self, path: Path) -> str:
         whole = hashlib.sha256()
-        for file in _below(path):
-            whole.update(f"{file.relative_to(path).as_posix()}\0{self._file(file)}\n".encode())
+        for name, file in files_below(path):
+            held = self._file(file) if file else ""
+            whole.update(f"{name}\0{held}\n".encode("utf-8", "surrogateescape"))
         return whole.hexdigest()
 
     def seen(self, digest: str) -> str | None:
@@ -79,13 +84,16 @@ class Digests:
         try:
             self._place.parent.mkdir(parents=True, exist_ok=True)
             known = {**_remembered(self._place), **self._known}  # of other processes, too
-            write_whole(self._place, json.dumps(known).encode())
+            last = dict(list(known.items())[-_MOST:])
+            write_whole(self._place, json.dumps(last).encode())
         except OSError:
             return
         self._before = len(self._known)
 
     def _file(self, path: Path) -> str:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is no file", str(path))  # to read a pipe would wait
         key = _key(path, status)
         if key in self._known:
             return self._known[key]
@@ -103,11 +111,23 @@ def _key(path: Path, status: os.stat_result) -> str:
     return f"{path}|{status.st_size}|{times}|{status.st_ino}"
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, in the order of their names."""
-    for place, below, files in os.walk(folder):
+def files_below(folder: Path) -> Iterator[tuple[str, Path | None]]:
+    """Yield names below a folder, in order, and their files; links to folders are followed.
+
+    A folder that is met again, round in a circle perhaps, stands as the name that it had before.
+    """
+    seen: dict[str, str] = {}
+    for place, below, files in os.walk(folder, followlinks=True):
+        name = Path(place).relative_to(folder).as_posix()
+        before = seen.setdefault(os.path.realpath(place), name)
+        if before != name:
+            below.clear()
+            yield f"{name}={before}", None
+            continue
         below.sort()
-        yield from (Path(place, name) for name in sorted(files))
+        for file in sorted(files):
+            path = Path(place, file)
+            yield f"{name}/{file}", path if path.is_file() else None
 
 
 def _remembered(place: Path) -> dict[str, str]:

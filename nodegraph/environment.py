@@ -3,10 +3,13 @@
 import hashlib
 import os
 import platform
+import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _STEERING: Final = ("ATEN_", "CUBLAS_", "DNNL_", "MKL_", "NVIDIA_", "OMP_NUM", "ONEDNN_", "TORCH_")
 """Beginnings of variables that steer numerical libraries."""
@@ -15,7 +18,53 @@ _STEERING: Final = ("ATEN_", "CUBLAS_", "DNNL_", "MKL_", "NVIDIA_", "OMP_NUM", "
 def surroundings() -> dict[str, str]:
     """Return what this machine and process bring in, as text by name; takes a millisecond."""
     found = {"processor": _processor(), "threads": str(_threads())}
-    return {**found, **{k: v for k, v in os.environ.items() if k.startswith(_STEERING)}}
+    steering = {k: v for k, v in os.environ.items() if k.startswith(_STEERING)}
+    return {**found, **steering, **_turned()}
+
+
+def _turned() -> dict[str, str]:
+    """Return what whoever uses this process has turned torch to, where it is not as it begins.
+
+    Mostly it is not even imported by the time that keys are made.
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    found: dict[str, str] = {}
+    for name, usual in {**_TORCH, "get_num_threads": _usual_threads()}.items():
+        with suppress(AttributeError, RuntimeError):  # of another version, or half imported
+            value: Any = attrgetter(name)(torch)
+            said = str(value() if callable(value) else value)
+            if said not in usual:
+                found[f"torch.{name}"] = said
+    return found
+
+
+_TORCH: Final[dict[str, tuple[str, ...]]] = {
+    "get_float32_matmul_precision": ("highest",),
+    "are_deterministic_algorithms_enabled": ("False",),
+    "get_default_dtype": ("torch.float32",),
+    "backends.mkldnn.enabled": ("True",),
+    "backends.cudnn.enabled": ("True",),
+    "backends.cudnn.benchmark": ("False",),
+    "backends.cudnn.deterministic": ("False",),
+    "backends.cudnn.allow_tf32": ("True",),
+    "backends.cuda.matmul.allow_tf32": ("False",),
+}
+"""What torch begins with."""
+
+
+def _usual_threads() -> tuple[str, ...]:
+    """Return how many threads torch may begin with: it knows best, but only when imported."""
+    asked = (os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    cores: set[str] = set()
+    if hasattr(os, "sched_getaffinity"):
+        folder = Path("/sys/devices/system/cpu")
+        cores = {
+            _text(folder / f"cpu{number}" / "topology" / "thread_siblings_list")
+            for number in os.sched_getaffinity(0)
+        }
+    return (*filter(None, asked), str(_threads()), str(len(cores)))
 
 
 def accelerators(device: str, driver: Path = Path("/proc/driver/nvidia")) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Runs in a child process: imports one package and writes down what its nodes are."""
 
 import json
-import sys
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +12,7 @@ from .decorator import DECLARED, spec_of
 from .errors import PackageError, reason
 from .manifest import FORMAT, stamp
 from .ports import ABILITIES, Port, port_named
-from .sources import digest_of, libraries
+from .sources import digest_of, libraries, own_modules
 from .spec import NodeSpec
 from .types import PortType
 
@@ -49,13 +48,13 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
         places = sorted(DECLARED[top, attribute])
         if len(places) > 1:
             raise PackageError(f"{attribute!r} is two nodes: {' and '.join(places)}; rename one")
-    used = [m for m in modules if m.partition(".")[0] in sys.modules]
+    used = own_modules(module, modules)
     return {
         "format": FORMAT,
         "nodegraph": __version__,
         "package": name,
-        "modules": used,
-        "stamp": stamp(used),
+        "modules": sorted(used),
+        "stamp": stamp(sorted(used)),
         "seconds": round(seconds, 3),
         "sources": digest_of(used),
         "libraries": libraries(used),

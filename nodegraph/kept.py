@@ -63,6 +63,11 @@ class Kept:
         self._begun.append(key)
         return self.store.partial(key)
 
+    @property
+    def touched(self) -> bool:
+        """Say whether something was put or begun."""
+        return bool(self._put or self._begun)
+
     def undo(self) -> None:
         """Let go of what was put and begun: it is not what its key says."""
         for key in self._put:

@@ -16,10 +16,10 @@ from .digests import Digests
 from .environment import accelerators, surroundings, versions
 from .errors import PackageError
 from .jsontext import is_list
+from .loaded import is_current, is_loaded
 from .packages import Packages
 from .plan import INPUTS, Plan, Source, Step
 from .ports import declared_port
-from .spec import NodeSpec
 
 Token = Mapping[str, Any]
 """What stands for a value in a key: `v` a plain value, `f` a file, `k` a result, `l` a list."""
@@ -127,9 +127,11 @@ class Keys:
         found: FrameKeys,
     ) -> str:
         spec, when = step.spec, _when(step, tokens)
-        if not _lasting(spec) or _volatile(when) or any(map(_volatile, inputs.values())):
+        if not spec.lasting or _volatile(when) or any(map(_volatile, inputs.values())):
             return ""
         side = self._side(step)
+        if not side:
+            return ""
         where = self._where if spec.context and spec.device != "cpu" else []
         if self._parts:
             made = {"type": f"{step.type}@{spec.version}", "inputs": inputs, "when": when}
@@ -137,14 +139,26 @@ class Keys:
         return _digest([step.type, spec.version, side["digest"], inputs, when, where])
 
     def _side(self, step: Step) -> dict[str, Any]:
-        """Return what the package brings in: its sources, the versions of its libraries."""
+        """Return what the package brings in: its sources, the versions of its libraries.
+
+        Nothing where this process runs other sources than those.
+        """
         package = self._package(step)
         if package not in self._sides:
-            data = self._packages.manifest(package).data
+            manifest = self._packages.manifest(package)
+            if not is_current(self._packages.package(package), manifest):
+                return self._sides.setdefault(package, {})
+            data = manifest.data
             around = {**versions(tuple(data["libraries"])), **self._around}
             side = {"sources": data["sources"], "around": around}
             self._sides[package] = {**side, "digest": _digest([data["nodegraph"], side])}
         return self._sides[package]
+
+    def changed(self) -> list[Path]:
+        """Return the files of packages that are not any more as the keys say."""
+        used = [name for name, side in self._sides.items() if side]
+        loaded = [name for name in used if is_loaded(self._packages.package(name))]
+        return [Path(p) for name in loaded for p in self._packages.manifest(name).changed()]
 
     def _package(self, step: Step) -> str:
         package, dot, _ = step.type.partition(".")
@@ -163,7 +177,7 @@ class Keys:
         raise PackageError(f"{port}: belongs to no installed package; install it again")
 
     def _value(self, step: Step, port: str, value: Any) -> Token:
-        if step.body is None and not _lasting(step.spec):
+        if step.body is None and not step.spec.lasting:
             return _NO  # its files may be large, and it has no key anyway
         known = step.spec.inputs.get(port)
         writes = known is not None and known.type.destination
@@ -186,12 +200,6 @@ def _is_default(step: Step, port: str, value: Any) -> bool:
     if known is None or known.required or known.type.kind in ("port", "file"):
         return False
     return _is_plain(value) and _encode(value) == _encode(known.default)  # True is not 1
-
-
-def _lasting(spec: NodeSpec) -> bool:
-    """Say whether a node's result stands for the node: it writes nothing, and gives the same."""
-    writes = any(port.type.destination for port in spec.inputs.values())
-    return spec.cache and not spec.sink and not writes
 
 
 _ALWAYS: Final[Token] = {"v": True}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from .package import Package
 from .spec import NodeSpec
 from .writing import scratch, sweep, write_whole
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 IMPORT_SECONDS: Final = 120
 PATIENT_SECONDS: Final = 5
 """How long a package is imported without a word."""
@@ -47,6 +48,11 @@ class Manifest:
         """Port types by `module:Class`: name, suffixes, and what their codecs can do."""
         ports: dict[str, dict[str, Any]] = self.data["ports"]
         return ports
+
+    def changed(self) -> list[str]:
+        """Return the files of the package that are not as they were when this was made."""
+        was, now = self.data["stamp"], stamp(self.data["modules"])
+        return sorted(path for path in {**was, **now} if was.get(path) != now.get(path))
 
     def spec(self, name: str) -> NodeSpec:
         """Return a node's specification (KeyError when there is none)."""
@@ -105,25 +111,37 @@ def _build_all(
 
 
 def stamp(modules: Sequence[str]) -> dict[str, list[int]]:
-    """Return size and modification time of every source file of some modules, by path."""
+    """Return size and modification time of every file of some modules, by path."""
     return {path: seal for module in modules for path, seal in source_files(module)}
 
 
 def source_files(module: str) -> Iterator[tuple[str, list[int]]]:
-    """Yield the paths of a module's source files, with size and modification time."""
+    """Yield the paths of a module's files, with size and modification time: tables and all.
+
+    Links are followed, round in circles too, only not twice; hidden files are left out.
+    """
     spec = find_spec(module.partition(".")[0])
     if spec is None:
         return
     pending = list(spec.submodule_search_locations or ())
     if not pending and spec.origin:
         yield spec.origin, _seal(os.stat(spec.origin))  # noqa: PTH116 (a hot path)
+    seen: set[tuple[int, int]] = set()
     while pending:
-        with os.scandir(pending.pop()) as entries:
+        place = pending.pop()
+        status = os.stat(place)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(place) as entries:
             for entry in entries:
-                if entry.name.endswith(".py"):
-                    yield entry.path, _seal(entry.stat())
-                elif entry.is_dir() and entry.name != "__pycache__":
-                    pending.append(entry.path)
+                if entry.name.startswith(".") or entry.name == "__pycache__":
+                    continue
+                with suppress(OSError):  # a link that leads nowhere
+                    if entry.is_dir():
+                        pending.append(entry.path)
+                    elif entry.is_file() and not entry.name.endswith(".pyc"):
+                        yield entry.path, _seal(entry.stat())
 
 
 def _seal(status: os.stat_result) -> list[int]:

@@ -1,13 +1,15 @@
 """Finds installed node packages by entry points; knows their nodes without importing them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from .errors import PackageError
+from .loaded import is_loaded, remember_import
 from .manifest import Manifest, load_manifests
 from .package import Package
 from .spec import NodeSpec
@@ -79,6 +81,19 @@ class Packages:
     def spec(self, package: str, function: str) -> NodeSpec:
         """Return the specification of an installed node (KeyError when there is none)."""
         return self.manifest(package).spec(function)
+
+    def function(self, package: str, name: str) -> Callable[..., Any]:
+        """Import a package and return a node function.
+
+        Raises:
+            PackageError: the package cannot be imported, or has no such node any more.
+        """
+        owner = self.package(package)
+        fresh = not is_loaded(owner)
+        function = owner.function(name)
+        if fresh:
+            remember_import(owner, self.manifest(package))
+        return function
 
     def _modules(self) -> tuple[str, ...]:
         return tuple(sorted({p.module for owners in self.entries.values() for p in owners}))

@@ -40,8 +40,11 @@ class Resolver:
         self.linked: frozenset[str] = frozenset()
         self.pending: frozenset[str] = frozenset()
         self.used: set[str] = set()
+        self.among = {entry.package for entry in flow.nodes.values() if entry.package}
+        """Packages whose port types are known, those of flows within too."""
         self.reads: dict[str, Step] = {}
         self.files: dict[str, Path] = {}
+        self.folders: dict[str, Path] = {}
         self.families: dict[str, dict[str, Family]] = {}
 
     # Declared inputs
@@ -108,7 +111,7 @@ class Resolver:
         package, _, name = declared.type.name.rpartition(".")
         found: dict[str, list[str]] = {}
         known: set[str] = set()
-        for used in {entry.package for entry in self.flow.nodes.values()}:
+        for used in sorted(self.among):
             for identity, port in self.ports(used).items():
                 known.add(port["name"])
                 if port["name"] == name and self.owned(identity, package):
@@ -242,8 +245,8 @@ class Resolver:
         if type_.model:
             return self.model(literal, type_, place)
         path = self.path(literal, type_)
-        if not type_.destination and path.is_file():
-            self.files[place] = path
+        if not type_.destination:
+            (self.files if path.is_file() else self.folders)[place] = path
         return path
 
     def path(self, literal: Literal, type_: PortType) -> Path:
@@ -252,8 +255,10 @@ class Resolver:
         path = Path(normpath((literal.base / expanded(literal.value)).absolute()))
         self.reach.need(path, literal, written=type_.destination)
         try:
-            if path.exists() or type_.destination:
+            if type_.destination or path.is_file() or path.is_dir():
                 return path
+            if path.exists():
+                raise Misfit("wrong_file", f"{show(literal.value)} is a device or a pipe, no file")
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         except OSError as error:
             raise Misfit("missing_file", f"{show(literal.value)}: {error.strerror}") from error

@@ -49,6 +49,12 @@ class NodeSpec:
         """The first line of the help page."""
         return self.doc.partition("\n")[0]
 
+    @property
+    def lasting(self) -> bool:
+        """Whether its result stands for the node: it writes nothing, and gives the same again."""
+        writes = any(port.type.destination for port in self.inputs.values())
+        return self.cache and not self.sink and not writes
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return asdict(self)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ LEAST: Final = 0.001
 _FORGOTTEN: Final = 14 * 86400.0
 """Seconds after which the state of a run that was broken off leaves the store."""
 GIB: Final = 2**30
+_KEY: Final = re.compile("[0-9a-f]{64}")
 
 
 class Damaged(Exception):
@@ -185,8 +187,9 @@ class Store:
         keys = [place.name for place in self._places()]
         for key in keys:
             self.drop(key)
-        for folder in ("writing", "partial"):
-            shutil.rmtree(self.folder / folder, ignore_errors=True)
+        with suppress(OSError):
+            for left in (*(self.folder / "writing").glob(".writing-*"), *self._partials()):
+                shutil.rmtree(left, ignore_errors=True)
         return len(keys)
 
     def trim(self) -> None:
@@ -217,14 +220,23 @@ class Store:
     def _forget(self) -> None:
         """Remove what was kept of results that nobody came back for."""
         before = time.time() - _FORGOTTEN
-        for place in self._made("partial").iterdir():
+        for place in self._partials():
             if place.stat().st_mtime < before:
                 shutil.rmtree(place, ignore_errors=True)
 
     def _places(self) -> Iterator[Path]:
+        """Yield the folders of entries; whatever else lies in the folder is not the store's."""
         with suppress(OSError):
             for shard in sorted(self.folder.glob("[0-9a-f][0-9a-f]")):
-                yield from shard.iterdir()
+                for place in shard.iterdir():
+                    if _KEY.fullmatch(place.name) and place.name.startswith(shard.name):
+                        yield place
+
+    def _partials(self) -> Iterator[Path]:
+        with suppress(OSError):
+            for place in (self.folder / "partial").iterdir():
+                if _KEY.fullmatch(place.name):
+                    yield place
 
     def _place(self, key: str) -> Path:
         return self.folder / key[:2] / key

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from typing import Final
 
 from nodegraph.api import Session, default_store
 from nodegraph.errors import NodegraphError, Problem, WorkflowError
@@ -14,6 +15,9 @@ from nodegraph.values import near
 from nodegraph.why import changes, parts_of, remembered, volatile
 
 from .given import session
+
+_ITEM: Final = "[]/"
+"""In the names of nodes within a flow that is mapped over a list."""
 
 
 def cache(arguments: argparse.Namespace) -> int:
@@ -73,10 +77,11 @@ def why(arguments: argparse.Namespace) -> int:
     print(f"{name}: {_state(name, keys, key, store)}")
     if not key or store.has(key):
         return 0
-    assert work.flow.file is not None
-    before = remembered(store.folder, work.flow.file)
+    before = remembered(store.folder, work.flow.file) if work.flow.file else {}
     if not before:
         print("no run of this flow is remembered")
+    elif before.get(name, {}).get("key") == key and _ITEM in name:
+        print("nothing is new since the last run; its results are looked for item by item")
     elif before.get(name, {}).get("key") == key:
         print("nothing is new since the last run: it was too quick to be worth storing, has no")
         print("form on disk, such as a model, did not come to its end, or had to leave the store")
@@ -96,6 +101,10 @@ def _keys(work: Session, store: Store, arguments: argparse.Namespace) -> FrameKe
 
 
 def _state(name: str, keys: FrameKeys, key: str, store: Store) -> str:
+    outer, each, _ = name.partition(_ITEM)
+    if each and key:
+        whole = keys.steps.get(outer, "")
+        return f"stored as a part of {outer!r}" if store.has(whole) else "looked for item by item"
     if key:
         return "stored" if store.has(key) else "not stored"
     causes = [each for each in volatile(name, keys) if each != name]

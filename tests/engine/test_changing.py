@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -93,3 +94,56 @@ def test_the_cards_of_a_machine_are_part_of_what_changes_bits(tmp_path: Path) ->
     assert accelerators("cpu", tmp_path) == {}
     install(2, "NVIDIA T4")
     assert accelerators("cuda:2", tmp_path)["card"] == "cuda:2"
+
+
+def test_folders_are_digested_through_links_and_not_in_circles(tmp_path: Path) -> None:
+    folder, other, digests = tmp_path / "a", tmp_path / "b", Digests(tmp_path / "none")
+    (other / "within").mkdir(parents=True)
+    (other / "within" / "x").write_text("one")
+    folder.mkdir()
+    (folder / "link").symlink_to(other)
+    (other / "back").symlink_to(folder)
+    (other / "twice").symlink_to(other / "within")
+    before = digests.of(folder)
+    assert digests.of(folder) == before
+    (other / "within" / "x").write_text("two")
+    after = digests.of(folder)
+    assert after != before
+    (other / "twice").unlink()
+    (other / "twice").symlink_to(folder)
+    assert digests.of(folder) != after
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """To open a pipe that nobody writes to waits for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    digests = Digests(tmp_path / "none")
+    assert digests.of(tmp_path)  # as a name without contents
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="is no file"):
+            digests.of(path)
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        ("set_num_threads(3)", {"torch.get_num_threads": "3"}),
+        (
+            "set_float32_matmul_precision('medium')",
+            {
+                "torch.get_float32_matmul_precision": "medium",
+                "torch.backends.cuda.matmul.allow_tf32": "True",
+            },
+        ),
+        ("set_default_dtype(torch.float64)", {"torch.get_default_dtype": "torch.float64"}),
+        ("get_num_threads()", {}),
+    ],
+)
+def test_what_torch_is_turned_to_counts(turn: str, said: dict[str, str]) -> None:
+    """A whole process of its own: torch begins with what its environment says."""
+    code = "import torch, json; from nodegraph.environment import surroundings; "
+    code += f"before = surroundings(); torch.{turn}; now = surroundings(); "
+    code += "print(json.dumps({k: v for k, v in now.items() if before.get(k) != v}))"
+    env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    assert json.loads(out.stdout) == said

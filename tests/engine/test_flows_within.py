@@ -77,6 +77,25 @@ def test_links_declared_inputs_and_values_arrive_in_a_flow_within(save: Any) -> 
     assert nodegraph.run(outer).row == "blue duck, green blue duck"
 
 
+def test_a_flow_of_flows_alone_declares_types_of_theirs(save: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.toy").write_text("cat")
+    middle = flow(
+        {"in": within("painting.json", toy=ref("inputs.t"))},
+        {"toy": "in.toy"},
+        inputs={"t": {"type": "toy"}},
+    )
+    outer = {
+        "nodes": {"in": within("middle.json", t=ref("inputs.t"))},
+        "outputs": {"toy": "in.toy"},
+    }
+    path = save(
+        outer=flow(**outer, inputs={"t": {"type": "toys.toy", "default": "a.toy"}}),
+        middle=middle,
+        painting=PAINTING,
+    )
+    assert nodegraph.run(path).toy.name == "green cat"
+
+
 def test_paths_start_at_the_file_in_which_they_stand(save: Any, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "own.toy").write_text("own")

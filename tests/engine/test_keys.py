@@ -13,6 +13,7 @@ import pytest
 from nodegraph.api import Session, default_store
 from nodegraph.cli import main
 from nodegraph.digests import Digests
+from nodegraph.errors import NodeError
 from nodegraph.reading import from_data
 from nodegraph.settings import Settings
 from nodegraph.store import Store
@@ -246,3 +247,200 @@ def test_random_text_in_the_place_of_an_entry_is_damage(tmp_path: Path) -> None:
         assert store.verify(key)
     entry: Any = store.entries()[0]
     assert entry.type == "damaged"
+
+
+# What this process runs, and what lies on the disk
+
+
+COUNT = "from nodegraph import node\n\n\n@node\ndef one() -> int:\n    'One.'\n    return {}\n"
+
+
+def run_one(store: Store) -> Any:
+    return Run(flows.flow({"a": {"type": "edited.one"}}, {"a": "a"}), store)
+
+
+def test_an_edit_after_the_import_stores_nothing(
+    put: Put, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that lives on runs the old source, which must not stand under the new one's key."""
+    store = Store(tmp_path / "store", least=0)
+    source = put("edited", {"__init__.py": COUNT.format(1)}) / "__init__.py"
+    assert run_one(store).outputs["a"] == 1
+    assert run_one(store).found == {"a"}
+    source.write_text(COUNT.format(22))
+    assert run_one(store).outputs["a"] == 1  # Python does not import twice
+    assert len(store.entries()) == 1
+    assert "package 'edited' (dist-edited) was edited after" in caplog.text
+    source.write_text(COUNT.format(1))
+    assert run_one(store).found == {"a"}
+
+
+def test_an_edit_before_a_foreign_import_is_seen_by_its_time(put: Put, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", least=0)
+    source = put("early", {"__init__.py": COUNT.format(1)}) / "__init__.py"
+    import importlib
+
+    importlib.import_module("early_pack")
+    source.write_text(COUNT.format(22))
+    work = flows.flow({"a": {"type": "early.one"}}, {"a": "a"})
+    assert Run(work, store).outputs["a"] == 1
+    assert store.entries() == []
+
+
+LATE = """\
+from pathlib import Path
+from nodegraph import node
+
+
+@node
+def one() -> int:
+    'One.'
+    Path(__file__).with_name("helper.py").write_text("VALUE = 3")
+    from . import helper
+    return helper.VALUE
+"""
+
+
+def test_an_edit_while_the_flow_runs_stores_nothing(put: Put, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", least=0)
+    put("late", {"__init__.py": LATE, "helper.py": "VALUE = 20"})
+    run = Run(flows.flow({"a": {"type": "late.one"}}, {"a": "a"}), store)
+    assert run.outputs["a"] == 3
+    assert store.entries() == []
+    (changed,) = (e["files"] for e in run.events if e["event"] == "changed")
+    assert [Path(file).name for file in changed] == ["helper.py"]
+
+
+# What else a package is made of
+
+
+def test_tables_beside_the_code_count(put: Put) -> None:
+    mine = put("tables", {"__init__.py": NODE.format(more=""), "data/names.txt": "a\n"})
+    before = key_of("tables.one")
+    (mine / "data" / "names.txt").write_text("b\n")
+    assert key_of("tables.one") != before
+    before = key_of("tables.one")
+    (mine / "__pycache__").mkdir(exist_ok=True)
+    (mine / "__pycache__" / "x.pyc").write_text("x")
+    (mine / ".swap").write_text("x")
+    assert key_of("tables.one") == before
+
+
+def test_modules_beside_the_package_count(put: Put, tmp_path: Path) -> None:
+    """Those of its distribution, and those that no distribution answers for."""
+    put("two", {"__init__.py": NODE.format(more="def _():\n    import two_lib")})
+    site = tmp_path / "dist-two"
+    (site / "two_lib.py").write_text("import two_deep\n")
+    (site / "two_deep.py").write_text("x = 1\n")
+    (site / "two_other.py").write_text("x = 1\n")
+    record = "two_pack/__init__.py,,\ntwo_other.py,,\n"
+    (site / "dist_two-1.0.dist-info" / "RECORD").write_text(record)
+    keys = {key_of("two.one")}
+    for number, name in enumerate(("two_lib.py", "two_deep.py", "two_other.py")):
+        (site / name).write_text(f"import two_deep\ny = {number}\n")
+        keys.add(key_of("two.one"))
+    assert len(keys) == 4
+
+
+def test_a_folder_on_the_path_is_no_module_of_a_package(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a package imports `data`, a folder of that name may hold a million pictures."""
+    put("aside", {"__init__.py": NODE.format(more="def _():\n    import somedata")})
+    (tmp_path / "here" / "somedata").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    before = key_of("aside.one")
+    (tmp_path / "here" / "somedata" / "x.py").write_text("x = 1")
+    assert key_of("aside.one") == before
+
+
+def test_links_in_a_circle_are_walked_once(put: Put) -> None:
+    mine = put("looped", {"__init__.py": NODE.format(more=""), "deep/x.py": "x = 1\n"})
+    (mine / "deep" / "round").symlink_to(mine)
+    (mine / "deep" / "nowhere.py").symlink_to(mine / "gone.py")
+    before = key_of("looped.one")
+    (mine / "deep" / "x.py").write_text("x = 22\n")
+    assert key_of("looped.one") != before
+
+
+def test_clearing_leaves_what_is_not_the_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NODEGRAPH_STORE may name a folder that is used for something else, too."""
+    monkeypatch.setenv("NODEGRAPH_STORE", str(tmp_path))
+    mine = [tmp_path / name for name in ("aa/mine", "ab/x", "writing/mine", "partial/mine", "y")]
+    for path in mine:
+        path.mkdir(parents=True)
+        (path / "file").write_text("mine")
+    store = Store(tmp_path, least=0)
+    store.put("ab" * 32, "toys.toy", {"output": "x"})
+    store.partial("cd" * 32)
+    assert answers(capsys, "cache", "verify")[0].startswith("1 results are as they were written, 0")
+    assert answers(capsys, "cache", "clear")[0].startswith("1 results removed")
+    assert all((path / "file").read_text() == "mine" for path in mine)
+    assert not list(tmp_path.glob("partial/cd*"))
+    assert store.entries() == []
+
+
+ITEMS = """\
+from nodegraph import Context, node
+
+
+@node
+def one(word: str, context: Context) -> str:
+    'Say more than the inputs do.'
+    return f"{word} {context.%s}"
+
+
+@node(cache=False)
+def free(word: str, context: Context) -> str:
+    'Say more than the inputs do, each time.'
+    return f"{word} {context.items}"
+"""
+
+
+@pytest.mark.parametrize("name", ["items", "record", "out"])
+def test_a_stored_node_may_not_ask_for_what_is_in_no_key(
+    name: str, put: Put, tmp_path: Path
+) -> None:
+    """Of two equal items the second would be taken for the first."""
+    pack = f"lent_{name}"
+    put(pack, {"__init__.py": ITEMS % name})
+    store = Store(tmp_path / "store", least=0)
+    mapped = {"inputs": {"word": ["a", "a"]}, "map": ["word"]}
+    with pytest.raises(NodeError, match=f"context.{name}: the result of this node is stored"):
+        Run(flows.flow({"a": {"type": f"{pack}.one", **mapped}}, {"a": "a"}), store)
+    free = Run(flows.flow({"a": {"type": f"{pack}.free", **mapped}}, {"a": "a"}), store)
+    assert free.outputs["a"] == ["a (1,)", "a (2,)"]
+
+
+def test_why_knows_the_nodes_of_a_mapped_flow(
+    flow_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = {"nodegraph": 1, "inputs": {"n": {"type": "string"}}}
+    inner["nodes"] = {"t": flows.toy("toy", name=flows.ref("inputs.n"))}
+    inner["outputs"] = {"t": flows.ref("t")}
+    flow_file.with_name("inner.json").write_text(json.dumps(inner))
+    within = {"flow": "inner.json", "map": ["n"], "inputs": {"n": ["cat", "dog"]}}
+    nodes = {"all": within, "said": flows.toy("row", toys=flows.ref("all.t"))}
+    flow_file.write_text(json.dumps(flows.flow(nodes, {"said": "said"})))
+    assert "all[]/t: looked for item by item" in answers(capsys, "why", "flow.json")
+    store = default_store()
+    assert store is not None
+    store.least = 0
+    Run(flow_file, store)
+    told = answers(capsys, "why", "flow.json")
+    assert "all: stored" in told
+    assert "all[]/t: stored as a part of 'all'" in told
+    within["inputs"] = {"n": ["cat", "hare"]}
+    flow_file.write_text(json.dumps(flows.flow(nodes, {"said": "said"})))
+    assert answers(capsys, "why", "flow.json", "all[]/t")[0] == "all[]/t: looked for item by item"
+
+
+def test_why_of_a_picture(flow_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shape = {"type": "image.mask_shape", "inputs": {"width": 8, "height": 8}}
+    picture = {"type": "image.image_from_mask", "inputs": {"mask": flows.ref("m")}}
+    flow_file.write_text(json.dumps(flows.flow({"m": shape, "p": picture}, {"p": "p"})))
+    assert main(["run", "flow.json", "--quiet", "--out", "o"]) == 0
+    told = answers(capsys, "why", "o/p.png", "p", "--set", "m.width=16")
+    assert told == ["p: not stored", "no run of this flow is remembered"]

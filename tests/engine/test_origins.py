@@ -1,0 +1,88 @@
+"""A row of a batch is run again when something that it comes from is another, and only then."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.batches import answers, batch
+from tests.engine.conftest import write_metadata
+
+PACK = """\
+from pathlib import Path
+from typing import Annotated
+
+from nodegraph import ModelFile, node
+
+
+@node
+def names(folder: Path) -> str:
+    'Say what is in a folder.'
+    return {sep!r}.join(sorted(path.read_text() for path in folder.iterdir()))
+
+
+@node
+def held(file: Annotated[Path, ModelFile("checkpoint")]) -> str:
+    'Say what a model holds.'
+    return file.read_text()
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Path:
+    """A folder with the sources of a package, a folder, a model, and a flow of all."""
+    name = f"pack_{request.node.name.split('[')[0]}"
+    write_metadata(tmp_path / "site", name, f"[nodegraph.nodes]\n{name} = {name}\n")
+    (tmp_path / "site" / f"{name}.py").write_text(PACK.format(sep=" "))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("NODEGRAPH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NODEGRAPH_MODELS", str(tmp_path / "models"))
+    monkeypatch.chdir(tmp_path)
+    for path, text in (
+        ("folder/a", "a"),
+        ("other/a", "a"),
+        ("models/m.safetensors", "checkpoint small"),
+    ):
+        Path(path).parent.mkdir()
+        Path(path).write_text(text)
+    nodes = {
+        "fixed": {"type": f"{name}.names", "inputs": {"folder": "other"}},
+        "given": {"type": f"{name}.names", "inputs": {"folder": {"ref": "inputs.folder"}}},
+        "held": {"type": f"{name}.held", "inputs": {"file": {"ref": "inputs.model"}}},
+    }
+    inputs = {"folder": {"type": "file"}, "model": {"type": "file"}}
+    flow = {"nodegraph": 1, "inputs": inputs, "nodes": nodes}
+    outputs = {each: {"ref": each} for each in nodes}
+    Path("flow.json").write_text(json.dumps({**flow, "outputs": outputs}))
+    Path("rows.csv").write_text("folder,model\nfolder,m\n")
+    return tmp_path
+
+
+def ran() -> list[Any]:
+    """Run the batch; the outputs of the last answer, and how many there are by now."""
+    assert batch("rows.csv") == 0
+    told = answers(Path("out"))
+    return [len(told), *told[-1]["outputs"].values()]
+
+
+def test_contents_of_folders_and_models_count(work: Path) -> None:
+    assert ran() == [1, "a", "a", "checkpoint small"]
+    assert ran()[0] == 1
+    Path("folder/b").write_text("b")
+    assert ran() == [2, "a", "a b", "checkpoint small"]
+    Path("other/a").write_text("other")
+    assert ran() == [3, "other", "a b", "checkpoint small"]
+    Path("models/m.safetensors").write_text("checkpoint large")
+    os.utime("models/m.safetensors", (1, 1))
+    assert ran() == [4, "other", "a b", "checkpoint large"]
+    assert ran()[0] == 4
+
+
+def test_sources_of_packages_count(work: Path) -> None:
+    assert ran()[0] == 1
+    (source,) = (work / "site").glob("*.py")
+    source.write_text(source.read_text() + "\n# another comment\n")
+    assert ran()[0] == 2
+    assert ran()[0] == 2
