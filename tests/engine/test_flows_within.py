@@ -84,12 +84,10 @@ def test_a_flow_of_flows_alone_declares_types_of_theirs(save: Any, tmp_path: Pat
         {"toy": "in.toy"},
         inputs={"t": {"type": "toy"}},
     )
-    outer = {
-        "nodes": {"in": within("middle.json", t=ref("inputs.t"))},
-        "outputs": {"toy": "in.toy"},
-    }
+    nodes = {"in": within("middle.json", t=ref("inputs.t"))}
+    inputs = {"t": {"type": "toys.toy", "default": "a.toy"}}
     path = save(
-        outer=flow(**outer, inputs={"t": {"type": "toys.toy", "default": "a.toy"}}),
+        outer=flow(nodes, {"toy": "in.toy"}, inputs=inputs),
         middle=middle,
         painting=PAINTING,
     )
