@@ -6,10 +6,11 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import __version__
 from .errors import PackageError
@@ -18,7 +19,11 @@ from .manifest import cache_folder
 from .models import Models
 from .package import Package
 from .packages import Packages
+from .points import field_of
 from .store import store_folder
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 _TORCH: Final = """
 import json, torch
@@ -45,7 +50,7 @@ def examine(packages: Packages, models: Models) -> Iterator[Finding]:
     """Yield what there is, and what is wrong; takes seconds, since torch is asked."""
     yield from _machine()
     yield from _torch()
-    yield from _packages(packages)
+    yield from _packages(packages, models)
     yield from _models(models)
     yield from _folders()
 
@@ -78,8 +83,10 @@ def _torch() -> Iterator[Finding]:
     yield Finding("dtypes", "float32, bfloat16" + (", float16 (cuda)" if devices else ""))
 
 
-def _packages(packages: Packages) -> Iterator[Finding]:
+def _packages(packages: Packages, models: Models) -> Iterator[Finding]:
     packages.read(packages.names)
+    for fault in dict.fromkeys((*packages.faults, *models.places.faults)):
+        yield Finding("package", fault, fault=True)
     for name in packages.names:
         try:
             manifest = packages.manifest(name)
@@ -101,28 +108,32 @@ def _packages(packages: Packages) -> Iterator[Finding]:
 def _demands(package: Package) -> Iterator[Finding]:
     """Compare what a distribution requires of nodegraph and torch, and its module's name."""
     from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion
 
     side = f"{package.name} ({package.distribution})"
     if package.module.partition(".")[0] in sys.stdlib_module_names:
         text = f"{side}: its module {package.module!r} has the name of one of Python's; rename it"
         yield Finding("package", text, fault=True)
-    try:
-        wanted = distribution(package.distribution).requires or []
-    except PackageNotFoundError:
+    owner = package.point.dist
+    if owner is None or not field_of(owner, "Name"):
+        place = owner.locate_file("") if owner else "nowhere"
+        text = f"{side}: its metadata below {place} is not whole; install it again"
+        yield Finding("package", text, fault=True)
         return
-    for text in wanted:
-        try:
-            requirement = Requirement(text)
-            present = version(requirement.name)
-        except (InvalidRequirement, PackageNotFoundError):
-            continue
-        optional = requirement.marker is not None and not requirement.marker.evaluate()
-        if requirement.name not in ("nodegraph", "torch") or optional:
-            continue
-        if not requirement.specifier.contains(present, prereleases=True):
-            help_ = f"pip install -U '{requirement.name}{requirement.specifier}'"
-            said = f"{side} wants {requirement.name}{requirement.specifier}, {present} is there"
-            yield Finding("package", f"{said}; {help_}, or another version of it", fault=True)
+    for text in owner.requires or []:
+        with suppress(InvalidRequirement, InvalidVersion, PackageNotFoundError):
+            yield from _demand(side, Requirement(text))
+
+
+def _demand(side: str, wanted: "Requirement") -> Iterator[Finding]:
+    present = field_of(distribution(wanted.name), "Version")
+    optional = wanted.marker is not None and not wanted.marker.evaluate()
+    if wanted.name not in ("nodegraph", "torch") or optional:
+        return
+    if not wanted.specifier.contains(present, prereleases=True):
+        help_ = f"pip install -U '{wanted.name}{wanted.specifier}'"
+        said = f"{side} wants {wanted.name}{wanted.specifier}, {present or 'nothing'} is there"
+        yield Finding("package", f"{said}; {help_}, or another version of it", fault=True)
 
 
 def _models(models: Models) -> Iterator[Finding]:

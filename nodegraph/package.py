@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from .errors import PackageError, reason
+from .points import distributed, field_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,12 @@ class Package:
     @property
     def distribution(self) -> str:
         """What it was installed as."""
-        return self.point.dist.name if self.point.dist else "unknown"
+        return distributed(self.point.dist)
 
     @property
     def version(self) -> str:
         """The version of its distribution."""
-        return self.point.dist.version if self.point.dist else "0"
+        return field_of(self.point.dist, "Version") or "0"
 
     def function(self, name: str) -> Callable[..., Any]:
         """Import the package and return a node function.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from .errors import PackageError
 from .loaded import is_loaded, remember_import
 from .manifest import Manifest, load_manifests
 from .package import Package
+from .points import distributed, read_points
 from .spec import NodeSpec
 
 NODES, PROBES, MODELS = "nodegraph.nodes", "nodegraph.probes", "nodegraph.models"
@@ -25,17 +25,20 @@ class Packages:
     _manifests: dict[str, Manifest | PackageError] = field(
         default_factory=dict[str, Manifest | PackageError]
     )
+    faults: tuple[str, ...] = ()
+    """Entry points that nobody can use, with what to do."""
 
     @classmethod
     def installed(cls) -> "Packages":
         """Read the entry points of everything installed."""
         found: dict[str, tuple[Package, ...]] = {}
-        for point in entry_points(group=NODES):
+        points = read_points(NODES)
+        for point in points.good:
             found[point.name] = (
                 *found.get(point.name, ()),
                 Package(point.name, point.module, point),
             )
-        return cls(found)
+        return cls(found, faults=points.faults)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,14 +109,36 @@ class Places:
     @cached_property
     def probes(self) -> dict[str, Path]:
         """Probe modules by entry-point name."""
-        found = {p.name: locate(p.value) for p in entry_points(group=PROBES)}
-        return {name: path for name, path in found.items() if path is not None}
+        return self._read[PROBES][0]
 
     @cached_property
     def models(self) -> dict[str, Path]:
         """Folders of shipped models by entry-point name."""
-        found = {p.name: locate(p.value) for p in entry_points(group=MODELS)}
-        return {name: path for name, path in found.items() if path is not None}
+        return self._read[MODELS][0]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Entry points that nobody can use, with what to do."""
+        return tuple(fault for group in (PROBES, MODELS) for fault in self._read[group][1])
+
+    @cached_property
+    def _read(self) -> dict[str, tuple[dict[str, Path], tuple[str, ...]]]:
+        return {group: _places(group) for group in (PROBES, MODELS)}
+
+
+def _places(group: str) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return what the entry points of a group lead to, and those that lead nowhere."""
+    points = read_points(group)
+    found: dict[str, Path] = {}
+    faults = list(points.faults)
+    for point in points.good:
+        path = locate(point.module)
+        if path is None:
+            side = f"{distributed(point.dist)}: entry point {point.name!r} of {group}"
+            faults.append(f"{side}: there is no {point.module}; repair or uninstall it")
+        else:
+            found[point.name] = path
+    return found, tuple(faults)
 
 
 def locate(dotted: str) -> Path | None:

@@ -22,6 +22,8 @@ def unmet(requires: dict[str, str]) -> Iterator[tuple[str, tuple[str, str], str]
             continue
         try:
             present = __version__ if name == "nodegraph" else version(name)
+            if not present:  # metadata that is left of another installation
+                raise PackageNotFoundError(name)
         except (PackageNotFoundError, ValueError):
             yield "missing_requirement", path, f"{place}: not installed; pip install '{name}{text}'"
             continue

@@ -1,9 +1,13 @@
 """What a node is, as plain data: its ports, ranges, defaults and help page."""
 
+import re
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .types import PortType
+
+NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
+"""What a package, a node and a port may be called: workflows write these names."""
 
 
 @dataclass(frozen=True, slots=True)
