@@ -1,6 +1,7 @@
 """What can go wrong, one class for each person who has to act."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,3 +95,19 @@ class WeightsError(NodegraphError):
     """A model file is not what it claims to be."""
 
     code = "weights"
+
+
+@contextmanager
+def contained(who: str) -> Generator[None, None, None]:
+    """Run what a package has written: where it ends the program, it has failed like anything else.
+
+    Raises:
+        NodegraphError: it called `sys.exit`, or raised another thing that is no `Exception`.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        help_ = "raise a ValueError in words for what cannot be"
+        raise NodegraphError(f"{who} raised {reason(error)}; {help_}") from error

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-from .errors import reason
+from .errors import NodegraphError, contained, reason
+from .jsontext import is_list, is_table
 from .packages import Places
 from .values import Misfit, near, show
 
@@ -82,10 +83,11 @@ class Models:
         """Return the bytes of a model's weights by dtype, as the packages' probes count them."""
         for name in self.places.probes:
             try:
-                counted: dict[str, int] = self._module(name).weights(path)
+                with contained(f"probe {name!r}"):
+                    counted: object = self._module(name).weights(path)
             except Exception:  # noqa: BLE001 (a stranger's code, which may know no weights)
                 continue
-            if counted:
+            if counted and _are_weights(counted):
                 return counted
         return {}
 
@@ -93,15 +95,21 @@ class Models:
         """Ask every probe; a complaint counts only where no other package knows the file."""
         complaints: list[str] = []
         for name in self.places.probes:
+            failed = f"{path.name}: probe {name!r} failed"
             try:
-                told: dict[str, Any] | None = self._module(name).probe(path)
+                with contained("it"):
+                    told: object = self._module(name).probe(path)
             except (ValueError, OSError) as error:
-                complaints.append(str(error))
+                complaints.append(str(error) or f"{failed}: {reason(error)}")
+            except NodegraphError as error:
+                complaints.append(f"{failed}: {error}")
             except Exception as error:  # noqa: BLE001 (a stranger's code)
-                complaints.append(f"{path.name}: probe {name!r} failed: {reason(error)}")
+                complaints.append(f"{failed}: {reason(error)}")
             else:
-                if told is not None:
+                if _is_answer(told):
                     return told
+                if told is not None:
+                    complaints.append(f"{failed}: it says {show(told)}, not {{'kind': 'a word'}}")
         if complaints:
             raise Misfit("bad_model", complaints[0])
         return None
@@ -175,6 +183,21 @@ def _is_model(path: Path) -> bool:
         return path.is_file() or any((path / mark).is_file() for mark in _FOLDER_MARKS)
     except OSError:  # such as a name that is too long
         return False
+
+
+def _is_answer(told: object) -> TypeGuard[dict[str, Any]]:
+    """Say whether a probe names one kind, or several, and a family or none."""
+    if not is_table(told):
+        return False
+    kinds = told.get("kinds") or [told.get("kind")]
+    words = [*kinds, told.get("family") or ""] if is_list(kinds) else [None]
+    return all(isinstance(word, str) for word in words)
+
+
+def _are_weights(counted: object) -> TypeGuard[dict[str, int]]:
+    if not is_table(counted):
+        return False
+    return all(isinstance(size, int) and size >= 0 for size in counted.values())
 
 
 def _knows_nothing(path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from .errors import NodegraphError, in_words
+from .errors import NodegraphError, in_words, reason
 from .jsontext import is_list
-from .ports import declared_port
+from .ports import Codec, declared_port
 from .values import article
 from .writing import deliver, scratch
 
@@ -100,8 +100,16 @@ def _write_port(name: str, value: Any, stem: Path, record: Mapping[str, Any]) ->
     if codec is None or not codec.can("write"):
         kind = type(value).__name__
         return [Written(name, None, f"a {kind} has no file form, nothing was written")]
-    about = codec.describe(value) if codec.can("describe") else ""
-    return [Written(name, path, about) for path in codec.write(value, stem, record)]
+    paths = codec.write(value, stem, record)
+    return [Written(name, path, _described(value, codec)) for path in paths]
+
+
+def _described(value: Any, codec: type[Codec[Any]]) -> str:
+    """Describe a value; where that fails, its files are there all the same."""
+    try:
+        return str(codec.describe(value)) if codec.can("describe") else ""
+    except Exception as error:  # noqa: BLE001 (a stranger's codec)
+        return f"cannot be described: {reason(error)}"
 
 
 def _items(stem: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
-from .errors import PackageError
+from .errors import PackageError, contained, reason
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -91,11 +91,23 @@ def port(cls: C | None = None, *, codec: type[Codec[Any]] = Codec) -> C | Callab
     def attach(target: C) -> C:
         identity = f"{target.__module__}:{target.__qualname__}"
         target.__nodegraph_port__ = Port(  # type: ignore[attr-defined]
-            identity, target.__name__.lower(), codec
+            identity, target.__name__.lower(), _guarded(codec, identity)
         )
         return target
 
     return attach if cls is None else attach(cls)
+
+
+def _guarded(codec: type[Codec[Any]], identity: str) -> type[Codec[Any]]:
+    """Return a codec whose methods cannot end the program."""
+    if not (isinstance(codec, type) and issubclass(codec, Codec)):
+        raise PackageError(f"{identity}: its codec is {codec!r}; give a class derived from Codec")
+    own = {
+        ability: staticmethod(contained(f"{identity}, {ability}:")(getattr(codec, ability)))
+        for ability in ABILITIES
+        if codec.can(ability)
+    }
+    return type(codec.__name__, (codec,), own)
 
 
 def declared_port(value: object) -> Port | None:
@@ -111,7 +123,11 @@ def port_named(identity: str) -> Port:
         PackageError: there is no such port class.
     """
     module, _, name = identity.partition(":")
-    target: Any = import_module(module)
+    try:
+        target: Any = import_module(module)
+    except (Exception, SystemExit) as error:
+        message = f"{identity}: its module cannot be imported: {reason(error)}"
+        raise PackageError(f"{message}; repair or uninstall its package") from error
     for part in name.split("."):
         target = getattr(target, part, None)
     if target is None:

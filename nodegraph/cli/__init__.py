@@ -12,6 +12,10 @@ from types import FrameType
 from typing import Any
 
 
+class Leave(SystemExit):
+    """The command line itself is done, such as with `--help`."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -41,7 +45,7 @@ def _main(words: list[str]) -> int:
             arguments.stopped = lambda: bool(arrived)
             code: int = arguments.command(arguments)
             sys.stdout.flush()
-        except SystemExit:
+        except Leave:
             raise
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

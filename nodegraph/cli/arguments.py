@@ -2,11 +2,14 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
 from nodegraph import __version__
+
+from . import Leave
 
 _INTRO = """\
 Run ControlNet pipelines from a JSON file.
@@ -189,6 +192,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **settings)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Leave as nothing but a command line may: SystemExit from a package is a fault."""
+        if message:
+            self._print_message(message, sys.stderr)
+        raise Leave(status)
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with 2."""
