@@ -1,6 +1,7 @@
 """Reads a function's signature and docstring into a NodeSpec."""
 
 import inspect
+import json
 import re
 import types
 from collections.abc import Callable, Iterable
@@ -11,21 +12,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from .context import Context
 from .errors import PackageError
 from .jsontext import is_list, is_table
+from .limits import read_limits, refuse_empty
 from .ports import port_of
-from .spec import InputSpec, NodeSpec, OutputSpec
+from .spec import NAME, InputSpec, NodeSpec, OutputSpec
 from .types import Destination, Family, ModelFile, PortType
 
 _PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "file"}
-_BOUNDS = {
-    "ge": "minimum",
-    "gt": "exclusiveMinimum",
-    "le": "maximum",
-    "lt": "exclusiveMaximum",
-    "multiple_of": "multipleOf",
-    "min_length": "minLength",
-    "max_length": "maxLength",
-    "pattern": "pattern",
-}
 _FORMS = (
     "bool, int, float, str, Literal, pathlib.Path, list[...], dict[str, Any], a port class, "
     "`| None` of these, or Annotated of these"
@@ -40,7 +32,8 @@ def read_signature(
     Raises:
         PackageError: the signature says something that a port cannot be; all faults are named.
     """
-    place = f"{function.__module__}.{function.__qualname__}"
+    place = f"{function.__module__}.{getattr(function, '__qualname__', function)}"
+    _refuse(function, place)
     hints = _hints(function, place)
     inputs: dict[str, InputSpec] = {}
     context = ""
@@ -65,6 +58,34 @@ def read_signature(
     )
 
 
+def _refuse(function: Callable[..., Any], place: str) -> None:
+    """Refuse what cannot be a node whatever its signature.
+
+    Raises:
+        PackageError: it is no plain function, or no workflow could write its name.
+    """
+    if isinstance(function, type) or not hasattr(function, "__name__"):
+        raise PackageError(f"{place}: a node is a function; write one with `def`")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        help_ = "write it with `def`, and `asyncio.run` inside it what must be awaited"
+        raise PackageError(f"{place}: an async function cannot be a node; {help_}")
+    if inspect.isgeneratorfunction(function):
+        raise PackageError(f"{place}: a generator cannot be a node; return a list, not `yield`")
+    _named(function.__name__, place)
+
+
+def _named(name: str, where: str) -> str:
+    """Return a name that workflows can write.
+
+    Raises:
+        PackageError: they cannot.
+    """
+    if not NAME.fullmatch(name):
+        help_ = "use up to 100 letters, digits and _, a letter first"
+        raise PackageError(f"{where}: no workflow can write the name {name!r}; {help_}")
+    return name
+
+
 def _hints(function: Callable[..., Any], place: str) -> dict[str, Any]:
     try:
         return get_type_hints(function, include_extras=True)
@@ -84,7 +105,7 @@ def _input(place: str, parameter: inspect.Parameter, hints: dict[str, Any], note
         raise PackageError(f"{where}: no type; annotate it with {_FORMS}")
     required = parameter.default is parameter.empty
     return InputSpec(
-        name=parameter.name,
+        name=_named(parameter.name, where),
         type=read_type(hints[parameter.name], where),
         flows=parameter.kind is parameter.POSITIONAL_OR_KEYWORD,
         required=required,
@@ -102,7 +123,11 @@ def _outputs(place: str, hints: dict[str, Any]) -> tuple[dict[str, OutputSpec], 
         return {}, False
     if getattr(result, "_fields", None) is not None:
         named = get_type_hints(result, include_extras=True)
-        return {k: OutputSpec(k, read_type(v, f"{where} {k!r}")) for k, v in named.items()}, True
+        places = {name: f"{where} {name!r}" for name in named}
+        return {
+            name: OutputSpec(_named(name, places[name]), read_type(hint, places[name]))
+            for name, hint in named.items()
+        }, True
     return {"output": OutputSpec("output", read_type(result, where))}, False
 
 
@@ -119,7 +144,7 @@ def read_type(annotation: Any, where: str) -> PortType:
     if origin is Union or origin is types.UnionType:
         return _union(get_args(annotation), where)
     if origin is Literal:
-        return PortType("choice", choices=get_args(annotation))
+        return PortType("choice", choices=_choices(get_args(annotation), where))
     if origin is list:
         return PortType("list", item=read_type(get_args(annotation)[0], where))
     if annotation is dict or origin is dict:
@@ -131,6 +156,13 @@ def read_type(annotation: Any, where: str) -> PortType:
         return PortType("port", port=declared.id, name=declared.name)
     name = getattr(annotation, "__qualname__", None) or str(annotation)
     raise PackageError(f"{where}: a port cannot be of type {name}; use {_FORMS} (see @port)")
+
+
+def _choices(choices: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    for choice in choices:
+        if choice is not None and type(choice) not in (str, int, bool):
+            raise PackageError(f"{where}: the choice {choice!r} is neither text nor a number")
+    return choices
 
 
 def _union(parts: tuple[Any, ...], where: str) -> PortType:
@@ -154,19 +186,9 @@ def _mark(bare: PortType, marks: Iterable[Any], where: str) -> PortType:
                 raise PackageError(f"{where}: ModelFile marks a pathlib.Path, not {bare.kind}")
             bare = replace(bare, model=mark.kind, family=mark.family)
         else:
-            limits |= _limits(mark, bare.kind)
+            limits |= read_limits(mark, bare.kind, where)
+    refuse_empty(limits, where)
     return replace(bare, limits=limits)
-
-
-def _limits(mark: Any, kind: str) -> dict[str, Any]:
-    """Read bounds from pydantic's Field or annotated-types, which carry the same attributes."""
-    found: dict[str, Any] = {}
-    for part in getattr(mark, "metadata", None) or [mark]:
-        for attribute, word in _BOUNDS.items():
-            value = getattr(part, attribute, None)
-            if value is not None:
-                found[word.replace("Length", "Items") if kind == "list" else word] = value
-    return found
 
 
 def _field_note(annotation: Any) -> str:
@@ -191,12 +213,24 @@ def _argument_notes(doc: str) -> dict[str, str]:
 
 
 def _plain(value: Any, where: str) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
+    """Return a default as JSON has it."""
+    plain = _without_paths(value)
+    try:
+        kept = json.loads(json.dumps(plain, allow_nan=False)) == plain
+    except (TypeError, ValueError, RecursionError):
+        kept = False
+    if not kept:
+        raise PackageError(
+            f"{where}: the default {value!r} is not JSON; use None and set it inside"
+        )
+    return plain
+
+
+def _without_paths(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if is_list(value):
-        return [_plain(item, where) for item in value]
+        return [_without_paths(item) for item in value]
     if is_table(value):
-        return {key: _plain(item, where) for key, item in value.items()}
-    raise PackageError(f"{where}: the default {value!r} is not JSON; use None and set it inside")
+        return {key: _without_paths(item) for key, item in value.items()}
+    return value

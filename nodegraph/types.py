@@ -36,7 +36,7 @@ LIMITS: Final = (
 )  # fmt: skip
 """The words of JSON Schema that a declared input may use.
 
-A port may also have `pattern`; a flow may not: a stranger's pattern can take for ever to match."""
+A port may also have `pattern`; a flow may not."""
 
 
 @dataclass(frozen=True, slots=True)

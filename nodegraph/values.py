@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import islice
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .jsontext import MAX_DEPTH, is_list, is_table, is_text
+from .limits import matcher
 from .ports import declared_port
 from .types import PortType
 
@@ -38,7 +38,11 @@ _LIMITS: Final[dict[str, tuple[str, str, Callable[[Any, Any], bool]]]] = {
     "maxLength": ("of {} or fewer characters", "is too long", lambda v, limit: len(v) > limit),
     "minItems": ("{} or more of them", "is too short", lambda value, limit: len(value) < limit),
     "maxItems": ("{} or fewer of them", "is too long", lambda value, limit: len(value) > limit),
-    "pattern": ("matching {!r}", "does not match {!r}", lambda v, limit: not _matches(limit, v)),
+    "pattern": (
+        "matching {!r}",
+        "does not match {!r}",
+        lambda v, limit: not matcher(limit).isinstance_python(v),
+    ),
 }
 _CLASSES: Final = {"boolean": bool, "list": list, "object": dict}
 _NO: Final = object()
@@ -60,11 +64,6 @@ def _is_multiple(value: float, of: float) -> bool:
         return abs(ratio - round(ratio)) <= 1e-9 * max(1.0, abs(ratio) * 1e-6)
     except OverflowError:
         return False
-
-
-def _matches(pattern: str, text: str) -> bool:
-    """Search as JSON Schema does: `$` is the end of the text, not what is before a last newline."""
-    return re.search(re.sub(r"(?<!\\)\$$", r"\\Z", pattern), text) is not None
 
 
 def near(word: str, known: Any) -> str:

@@ -1,7 +1,11 @@
 """What `@node` reads from a function, and what it refuses."""
 
 import json
+import math
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
@@ -10,6 +14,8 @@ from pydantic import Field
 from nodegraph import Context, Family, ModelFile, PackageError, node, port
 from nodegraph.decorator import spec_of
 from nodegraph.spec import NodeSpec
+from nodegraph.types import PortType
+from nodegraph.values import Misfit, conform
 
 
 @port
@@ -116,9 +122,62 @@ def crooked(x: dict[str, Any] = {"x": object()}) -> int:  # noqa: B006, B008
     return len(x)
 
 
+async def waiting() -> int:
+    return 1
+
+
+def giving() -> Iterator[int]:
+    yield 1
+
+
+async def both() -> AsyncIterator[int]:
+    yield 1
+
+
+def größe() -> int:
+    return 1
+
+
+def _private() -> int:
+    return 1
+
+
+def odd_name(*, größe: int = 1) -> int:
+    return größe
+
+
+def endless(*, x: float = math.inf) -> float:
+    return x
+
+
+def bytes_of(*, x: Literal[b"a"] = b"a") -> int:
+    return len(x)
+
+
+class Odd(NamedTuple):
+    """An output that no workflow can write."""
+
+    größe: int
+
+
+def odd_output() -> Odd:
+    return Odd(1)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
+        (waiting, r"waiting: an async function cannot be a node; write it with `def`"),
+        (giving, r"giving: a generator cannot be a node; return a list, not `yield`"),
+        (both, r"both: an async function cannot be a node"),
+        (Thing, r"Thing: a node is a function; write one with `def`"),
+        (partial(waiting), r"a node is a function; write one with `def`"),
+        (größe, r"größe: no workflow can write the name 'größe'; use up to 100 letters"),
+        (_private, r"no workflow can write the name '_private'"),
+        (odd_name, r"odd_name, parameter 'größe': no workflow can write the name"),
+        (odd_output, r"odd_output, result 'größe': no workflow can write the name"),
+        (endless, r"endless, parameter 'x': the default inf is not JSON"),
+        (bytes_of, r"bytes_of, parameter 'x': the choice b'a' is neither text nor a number"),
         (untyped, r"untyped, parameter 'x': no type; annotate it with bool, int"),
         (no_result, r"no_result, result: no type; annotate what the node returns"),
         (many, r"many, parameter 'words': a node's parameters have fixed names"),
@@ -130,3 +189,42 @@ def crooked(x: dict[str, Any] = {"x": object()}) -> int:  # noqa: B006, B008
 def test_a_signature_that_says_no_port_is_refused(function: Any, message: str) -> None:
     with pytest.raises(PackageError, match=message):
         node(function)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits", "message"),
+    [
+        (str, {"pattern": "("}, r"pattern='\(' is no pattern that can be used: unclosed group"),
+        (str, {"pattern": r"(?=a)b"}, "look-around.* is not supported"),
+        (str, {"min_length": -1}, "min_length=-1 must be a whole number of at least 0"),
+        (str, {"min_length": 3, "max_length": 2}, "no value meets minLength 3 and maxLength 2"),
+        (str, {"ge": 1}, "ge=1 says nothing of string; it is for integer and number"),
+        (Path, {"max_length": 9}, "max_length=9 says nothing of file; it is for string"),
+        (list[int], {"min_length": 3, "max_length": 2}, "no value meets minItems 3"),
+        (int, {"multiple_of": 0}, "multiple_of=0 must be above 0"),
+        (float, {"ge": 2, "le": 1}, "no value meets minimum 2 and maximum 1; change one"),
+        (float, {"gt": 1, "le": 1}, "no value meets exclusiveMinimum 1 and maximum 1"),
+        (float, {"le": math.inf}, "le=inf is no finite number; write one, or leave it out"),
+        (float, {"ge": math.nan}, "ge=nan is no finite number"),
+    ],
+)
+def test_a_limit_that_no_value_can_meet_is_refused_where_it_is_declared(
+    kind: Any, limits: dict[str, Any], message: str
+) -> None:
+    def limited(x: Any) -> int:
+        return len(x)
+
+    limited.__annotations__["x"] = Annotated[kind, Field(**limits)]
+    with pytest.raises(PackageError, match=f"limited, parameter 'x': .*{message}"):
+        node(limited)
+
+
+def test_a_pattern_takes_no_longer_than_the_text() -> None:
+    slow = PortType("string", limits={"pattern": r"^(a+)+$"})
+    began = perf_counter()
+    with pytest.raises(Misfit, match="does not match"):
+        conform("a" * 50_000 + "!", slow)
+    assert perf_counter() - began < 2
+    assert conform("aa", slow) == "aa"
+    with pytest.raises(Misfit):  # as JSON Schema has it
+        conform("aa\n", slow)
