@@ -6,13 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nodegraph import __version__
-from nodegraph.conformance import Check, try_package
+from nodegraph.conformance import Check
 from nodegraph.doctor import examine
 from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.models import Models, expanded
 from nodegraph.packages import Packages
 from nodegraph.scaffold import write_package
 from nodegraph.values import near
+from nodegraph.watching import try_apart
 
 
 def new_package(arguments: argparse.Namespace) -> int:
@@ -33,12 +34,13 @@ def test_package(arguments: argparse.Namespace) -> int:
         message = f"no package {arguments.name!r}{help_}"
         raise WorkflowError([Problem("unknown_package", "", message)])
     checks: list[Check] = []
-    for check in try_package(arguments.name, packages):
+    for check in try_apart(arguments.name, packages):
         checks.append(check)
         mark = "!!" if check.fault else "--" if check.passed_over else "ok"
         why = check.fault or check.passed_over
         if not arguments.json:
-            print(one_line(f"{mark}  {check.node:<28} {check.what}{': ' if why else ''}{why}"))
+            line = f"{mark}  {check.node:<28} {check.what}{': ' if why else ''}{why}"
+            print(one_line(line), flush=True)
     faults = sum(bool(check.fault) for check in checks)
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks], indent=2))

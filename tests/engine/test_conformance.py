@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nodegraph import conformance
+from nodegraph import conformance, watching
 from nodegraph.cli import main
 from nodegraph.conformance import Check, trials, try_package
 from nodegraph.packages import Packages
@@ -201,6 +201,58 @@ def test_the_command_tells_and_fails(
     assert "ok  shaky.good" in said
     assert main(["test-package", "shakey"]) == 2
     assert "no package 'shakey'; did you mean 'shaky'?" in capsys.readouterr().err
+
+
+BAD = """
+import ctypes, os, sys
+@node
+def a_leaver() -> int:
+    "Leave."
+    os._exit(0)
+@node
+def b_crasher() -> int:
+    "Crash."
+    os.kill(os.getpid(), 11)
+    return 1
+@node
+def c_sleeper() -> int:
+    "Sleep."
+    time.sleep(1e9)
+    return 1
+@node
+def d_spinner() -> int:
+    "Spin."
+    while True: pass
+@node
+def e_printer() -> int:
+    "Print past Python, and read what it is not given."
+    os.write(1, b"hello\\n")
+    return len(sys.stdin.read())
+"""
+
+
+def test_a_node_that_hangs_or_ends_its_process_is_a_fault_and_others_are_tried(
+    installed: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "PATIENCE", 3)
+    installed("stuck", "return box", "'Nothing.'", far=BAD)
+    assert main(["test-package", "stuck"]) == 1
+    said = capsys.readouterr().out
+    asked = "called at the edges of its ranges"
+    assert (
+        f"!!  stuck.a_leaver               {asked}: ended the process that it ran in (exit" in said
+    )
+    assert (
+        f"!!  stuck.b_crasher              {asked}: ended the process that it ran in (SIGSEGV"
+        in said
+    )
+    assert f"!!  stuck.c_sleeper              {asked}: not done after 3 s, and did not stop" in said
+    assert f"!!  stuck.d_spinner              {asked}: not done after 3 s, and did not stop" in said
+    assert f"ok  stuck.e_printer              {asked}, 1 times" in said
+    assert "ok  stuck.good" in said
+    assert "4 failed" in said
 
 
 def test_pytest_has_a_test_for_each_check(
