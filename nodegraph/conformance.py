@@ -13,6 +13,7 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any, Final
 
+from .contents import changed, contents
 from .context import Cancelled, Context
 from .edges import combined, plain, values_of
 from .errors import PackageError, reason
@@ -174,34 +175,60 @@ def _call(
         raise Cancelled
     clock.asked, began = False, perf_counter()
     given = {n: conform(plain(value), spec.inputs[n].type) for n, value in arguments.items()}
-    before, state = _digest(list(given.values())), _random_state()
+    before, state = contents(list(given.values())), _random_state()
+    answers: list[Any] = []
     with scratch() as out:
-        answers: list[Any] = []
         for _ in range(2):
-            heard = io.StringIO()
+            first = contents(answers)
             context = Context(out=out, cancelled=clock.is_over, lasting=spec.lasting)
-            lent = {spec.context: context} if spec.context else {}
-            try:
-                with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
-                    answers.append(function(**given, **lent))
-            except ValueError as error:
-                return "" if str(error).strip() else "raised a ValueError without words"
-            except (KeyboardInterrupt, Cancelled):
-                raise
-            except BaseException as error:  # noqa: BLE001 (a stranger's code)
-                return f"raised {reason(error)}; raise a ValueError in words for what cannot be"
-            finally:
-                context.close()
-            if heard.getvalue():
-                return "printed something; use Context.progress or Context.note"
-        if not clock.asked and perf_counter() - began > SILENT:
-            return "took long without a word; call Context.progress, where it can be stopped"
-        if _digest(list(given.values())) != before:
-            return "changed a value that it was given; return a new one"
-        after = _random_state()
-        if any(after[name] != told for name, told in state.items()):  # not of one imported since
-            return "used the global random state; use a generator of its own, with a seed"
-        return _outputs(spec, answers)
+            answer, fault = _once(spec, function, given, context)
+            fault = fault or _harm(before, list(given.values()), state)
+            if not fault and changed(first, contents(answers)):
+                fault = "changed what it had given before; return a new value at each call"
+            if fault or not answer:
+                return fault
+            answers += answer
+    if not clock.asked and perf_counter() - began > SILENT:
+        return "took long without a word; call Context.progress, where it can be stopped"
+    return _outputs(spec, answers)
+
+
+def _once(
+    spec: NodeSpec, function: Callable[..., Any], given: Mapping[str, Any], context: Context
+) -> tuple[list[Any], str]:
+    """Call a node; return what it gave, or nothing where it refused, and what was wrong.
+
+    Raises:
+        Cancelled: the time is over.
+    """
+    heard = io.StringIO()
+    lent = {spec.context: context} if spec.context else {}
+    answers: list[Any] = []
+    try:
+        with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
+            answers.append(function(**given, **lent))
+    except ValueError as error:
+        if not str(error).strip():
+            return [], "raised a ValueError without words"
+    except (KeyboardInterrupt, Cancelled):
+        raise
+    except BaseException as error:  # noqa: BLE001 (a stranger's code)
+        return [], f"raised {reason(error)}; raise a ValueError in words for what cannot be"
+    finally:
+        context.close()
+    if heard.getvalue():
+        return [], "printed something; use Context.progress or Context.note"
+    return answers, ""
+
+
+def _harm(before: Any, given: list[Any], state: Mapping[str, Any]) -> str:
+    """Say what a call has changed that others rely on, or ""."""
+    if changed(before, contents(given)):
+        return "changed a value that it was given; return a new one"
+    after = _random_state()
+    if any(after[name] != told for name, told in state.items()):  # not of one imported since
+        return "used the global random state; use a generator of its own, with a seed"
+    return ""
 
 
 def _outputs(spec: NodeSpec, answers: list[Any]) -> str:

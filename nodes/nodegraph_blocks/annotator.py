@@ -102,11 +102,13 @@ def load_annotator(path: Path) -> Annotator:
     Raises:
         ValueError: the file is missing, damaged or holds other tensors.
     """
-    annotator = Annotator()
+    with torch.device("meta"):  # no random numbers for weights that are replaced
+        annotator = Annotator()
     try:
         # Its types leave open what a PathLike is of.
         tensors = safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
-        annotator.load_state_dict({name: value.float() for name, value in tensors.items()})
+        weights = {name: value.float() for name, value in tensors.items()}
+        annotator.load_state_dict(weights, assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ValueError(
             f"{path}: these are not the judge's weights; give what blocks.train_annotator wrote"

@@ -12,6 +12,7 @@ import pytest
 from nodegraph import conformance, watching
 from nodegraph.cli import main
 from nodegraph.conformance import Check, trials, try_package
+from nodegraph.decorator import spec_of
 from nodegraph.packages import Packages
 from tests.engine.conftest import write_metadata
 
@@ -163,6 +164,82 @@ def test_a_codec_that_fails_is_a_fault_of_its_nodes(
     assert check.node == "wobbly.take"
     assert check.fault.startswith("its types cannot be tried: ")
     assert said in check.fault
+
+
+HELD = """
+import numpy
+import torch
+
+class BagCodec(Codec["Bag"]):
+    @staticmethod
+    def examples(): return [Bag({held})]
+
+@port(codec=BagCodec)
+@dataclass{slots}
+class Bag:
+    "Holds something, and has no digest."
+    held: object
+
+@node
+def take(bag: Bag) -> int:
+    "Take."
+    {change}
+    return 1
+"""
+ALL = {
+    "a tensor": ("torch.ones(3)", "bag.held.mul_(2)"),
+    "a tensor, and back": ("torch.ones(3)", "bag.held.neg_()"),
+    "a tensor of halves": ("torch.ones(3, dtype=torch.bfloat16)", "bag.held[1] = 0"),
+    "a view": ("torch.ones(3, 4).T", "bag.held[1:2].zero_()"),
+    "an array": ("numpy.ones(3)", "bag.held *= 2"),
+    "an array's part": ("numpy.ones((3, 4))[:, ::2]", "bag.held[0] = 2"),
+    "a list": ("[1]", "bag.held.append(2)"),
+    "a table": ("{'a': 1}", "bag.held['a'] = 2"),
+    "a set": ("{1}", "bag.held.add(2)"),
+    "an attribute": ("1", "bag.held = 2"),
+    "deep": ("[{'a': (numpy.ones(3),)}]", "bag.held[0]['a'][0][1] = 7"),
+    "a port within": ("Box([1])", "bag.held.items.append(2)"),
+    "a model": ("torch.nn.Linear(2, 2)", "torch.nn.init.zeros_(bag.held.weight)"),
+    "a mode": ("torch.nn.Linear(2, 2)", "bag.held.eval()"),
+    "before it refuses": ("[1]", "bag.held.append(2); raise ValueError('no')"),
+}
+
+
+@pytest.mark.parametrize("slots", ["", "(slots=True)"])
+@pytest.mark.parametrize(("held", "change"), ALL.values(), ids=ALL)
+def test_a_value_that_is_changed_in_place_is_found_wherever_it_is(
+    installed: Callable[..., None], held: str, change: str, slots: str
+) -> None:
+    far = HELD.replace("{held}", held).replace("{change}", change).replace("{slots}", slots)
+    installed("rough", "return box", "'Nothing.'", far=far)
+    package = Packages.installed().package("rough")
+    spec = spec_of(package.function("take"))
+    assert spec is not None
+    found = conformance._calls("rough.take", "called", spec, package)
+    sys.modules.pop("rough_pack")
+    assert "changed a value that it was given; return a new one" in found.fault
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("bag.cached = 1", ""),
+        ("sum(bag.held)", ""),
+        ("global LAST; LAST.append(bag); return LAST", "changed what it had given before"),
+    ],
+)
+def test_what_a_call_may_and_may_not_leave_behind(
+    installed: Callable[..., None], change: str, fault: str
+) -> None:
+    far = HELD.replace("{held}", "[1]").replace("{change}", change).replace("{slots}", "")
+    far = far.replace("-> int", "-> list[Bag]") if fault else far
+    installed("rough", "return box", "'Nothing.'", far=f"LAST = []\n{far}")
+    package = Packages.installed().package("rough")
+    spec = spec_of(package.function("take"))
+    assert spec is not None
+    found = conformance._calls("rough.take", "called", spec, package)
+    sys.modules.pop("rough_pack")
+    assert (fault in found.fault) if fault else not found.fault
 
 
 def test_printing_at_import_is_a_fault(installed: Callable[..., None]) -> None:
