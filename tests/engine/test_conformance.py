@@ -370,18 +370,39 @@ def test_packages_of_the_settings_are_tried_where_no_path_is_given(
     assert "1 passed" in pytested().stdout
 
 
+@pytest.mark.parametrize("more", [[], ["-n2"]])
 def test_pytest_says_in_a_line_what_cannot_be_tried(
-    installed: Callable[..., None], pytested: Pytested
+    installed: Callable[..., None], pytested: Pytested, more: list[str]
 ) -> None:
     installed("shaky", "return box", "'Nothing.'")
-    done = pytested("--nodegraph-package", "shakey")
-    assert done.returncode == 2
-    assert "nodegraph: no package 'shakey'; did you mean 'shaky'?" in done.stdout
     installed("ill", "return box", "'Nothing.'", far="import nothing_of_this_name")
-    done = pytested("--nodegraph-package", "ill")
-    assert done.returncode == 2
+    words = ("--nodegraph-package", "shakey", "--nodegraph-package", "ill")
+    done = pytested(*words, *more)
+    assert done.returncode == 1
+    assert "nodegraph: no package 'shakey'; did you mean 'shaky'?" in done.stdout
     assert "package 'ill' (dist-ill): cannot be imported: ModuleNotFoundError" in done.stdout
+    assert "2 failed, 1 passed" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+
+
+CURIOUS = """
+def pytest_collection_modifyitems(items):
+    for item in items:
+        assert not item.fixturenames and not item.funcargs and callable(item.function)
+        assert item.cls is None and item.obj
+
+def pytest_runtest_setup(item):
+    assert "db" not in item.fixturenames
+"""
+
+
+def test_plugins_find_in_a_check_what_they_look_for_in_a_test(
+    installed: Callable[..., None], pytested: Pytested, tmp_path: Path
+) -> None:
+    installed("fine", "return box", "'Nothing.'")
+    (tmp_path / "own" / "conftest.py").write_text(CURIOUS)
+    assert "10 passed" in pytested("--nodegraph-package", "fine").stdout
 
 
 SLOW = """for _ in range(600):
