@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from nodegraph_image.picture import MAX_PIXELS, Floats
+from nodegraph_image.png import check_rows, clear_grey
 
 Array = npt.NDArray[Any]
 
@@ -58,6 +59,8 @@ def read_picture(path: Path) -> tuple[Floats, Floats]:
             with _opened(path, data) as picture:
                 _refuse_bomb(path, picture.size)
                 picture.load()  # raises where pixels are missing, once; nothing may swallow that
+                if isinstance(picture, PngImageFile):
+                    check_rows(data)
                 rgba = _rgba(picture, data)
                 orientation = _orientation(picture)
     except _Refused:
@@ -124,21 +127,24 @@ def _orientation(picture: ImageFile) -> int:
 
 def _rgba(picture: ImageFile, data: bytes) -> Array:
     """Decode to (H, W, 4) uint8 or uint16."""
+    clear = clear_grey(data) if isinstance(picture, PngImageFile) else None
     # Pillow cuts 16-bit colours to 8 bits, OpenCV keeps them.
     if isinstance(picture, PngImageFile) and data[24] == 16:
         deep: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if deep is None:
             raise ValueError("16-bit data that does not decode")
-        return _deep_rgba(deep, picture.info.get("transparency"))
+        return _deep_rgba(deep, clear)
+    if clear is not None:  # Pillow spreads greys of 1, 2 or 4 bits over 0 to 255, but not this one
+        picture.info["transparency"] = clear * 255 // (2 ** data[24] - 1)
     return np.asarray(picture.convert("RGBA"))
 
 
-def _deep_rgba(deep: Array, key: object) -> Array:
-    """Order OpenCV's grey, BGR or BGRA (H, W[, C]) uint16 as RGBA; a grey `key` is transparent."""
+def _deep_rgba(deep: Array, clear: int | None) -> Array:
+    """Order OpenCV's grey, BGR or BGRA (H, W[, C]) uint16 as RGBA; a grey may be transparent."""
     opaque = np.full((*deep.shape[:2], 1), np.iinfo(deep.dtype).max, deep.dtype)
     if deep.ndim == 2:
-        if isinstance(key, int):
-            opaque[deep == key] = 0
+        if clear is not None:
+            opaque[deep == clear] = 0
         deep = np.repeat(deep[..., None], 3, axis=2)
     alpha = deep[..., 3:] if deep.shape[2] == 4 else opaque
     return np.concatenate([deep[..., 2::-1], alpha], axis=2)

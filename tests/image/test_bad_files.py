@@ -33,8 +33,10 @@ def png(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"".join(parts)
 
 
-def header(width: int, height: int, depth: int = 8, colour: int = 2) -> tuple[bytes, bytes]:
-    return b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+def header(
+    width: int, height: int, depth: int = 8, colour: int = 2, interlaced: int = 0
+) -> tuple[bytes, bytes]:
+    return b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
 
 
 def deep_png() -> bytes:
@@ -72,6 +74,22 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "png text that unpacks to 50 MB": (
         lambda: png(header(4, 4), (b"zTXt", b"a\0\0" + zlib.compress(bytes(50_000_000)))),
         "damaged or incomplete",
+    ),
+    "png of a palette that is not there": (
+        lambda: png(header(4, 1, 2, 3), (b"IDAT", zlib.compress(b"\0\x1b"))),
+        "it has no palette",
+    ),
+    "png whose rows end early": (
+        lambda: png(header(4, 4), (b"IDAT", zlib.compress(bytes(26)))),
+        "it is truncated: 26 of 52 bytes of its rows are there",
+    ),
+    "interlaced png whose rows end early": (
+        lambda: png(header(4, 4, 8, 0, interlaced=1), (b"IDAT", zlib.compress(bytes(2)))),
+        "it is truncated: 2 of 23 bytes",
+    ),
+    "deep png whose rows end early": (
+        lambda: png(header(4, 4, 16), (b"IDAT", zlib.compress(bytes(50)))),
+        "it is truncated: 50 of 100 bytes",
     ),
     "deep png cut in half": (lambda: deep_png()[:3000], "damaged or incomplete"),
     "jpeg signature alone": (lambda: encoded("JPEG")[:3], "damaged or incomplete"),
