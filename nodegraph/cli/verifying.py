@@ -3,29 +3,20 @@
 import argparse
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 from nodegraph import __version__
 from nodegraph.again import Again, differences
 from nodegraph.api import Session
-from nodegraph.errors import Problem, WorkflowError, reason
+from nodegraph.errors import WorkflowError
 from nodegraph.journal import Event
 from nodegraph.record import make_record
 from nodegraph.settings import Settings
 from nodegraph.writing import scratch
 
+from .comparing import Difference, compare
 from .display import display
 from .given import picture_session
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How far a picture made again is from the old one; values of pixels go from 0 to 255."""
-
-    most: int
-    share: float
-    """Of all pixels, those that differ."""
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -73,31 +64,7 @@ def _told(picture: Path, found: dict[str, Difference | None]) -> int:
         return 1
     name, nearest = min(near.items(), key=lambda item: (item[1].share, item[1].most))
     print(
-        f"{picture}: differs from the output {name!r} in {nearest.share:.2%} of the pixels, "
-        f"by at most {nearest.most} of 255"
+        f"{picture}: differs from the output {name!r} in {100 * nearest.share:.3g}% of the pixels, "
+        f"by at most {nearest.most} of {nearest.scale}"
     )
     return 1
-
-
-def compare(one: Path, other: Path) -> Difference | None:
-    """Compare the pixels of two picture files; None where they are not of one size.
-
-    Raises:
-        WorkflowError: one cannot be read.
-    """
-    from PIL import Image, ImageChops
-
-    try:
-        with Image.open(one) as first, Image.open(other) as second:
-            if first.size != second.size:
-                return None
-            difference = ImageChops.difference(first.convert("RGBA"), second.convert("RGBA"))
-            bands = [band.getextrema()[1] for band in difference.split()]
-            grey = difference.convert("RGB").point(lambda value: 255 if value else 0).convert("L")
-            count = sum(grey.histogram()[1:])
-            alpha = difference.getchannel("A").histogram()
-            most = max(int(band) for band in bands if isinstance(band, int | float))
-            return Difference(most, max(count, sum(alpha[1:])) / (first.width * first.height))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        message = f"{one}: cannot be compared: {reason(error)}"
-        raise WorkflowError([Problem("bad_picture", "", message)]) from error
