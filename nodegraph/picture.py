@@ -18,8 +18,10 @@ MOST: Final = 64 * 2**20
 def is_picture(path: Path) -> bool:
     """Say whether a file is a PNG, by its first bytes."""
     try:
+        if not path.is_file():  # to open a pipe waits for whoever writes to it
+            return False
         with path.open("rb") as file:
-            return path.is_file() and file.read(8) == SIGNATURE
+            return file.read(8) == SIGNATURE
     except OSError:
         return False
 
@@ -31,6 +33,8 @@ def read_record(path: Path) -> dict[str, Any]:
         WorkflowError: it carries none, or is damaged.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise _refusal("not_a_file", f"{path}: a folder, device or pipe; name a picture")
         with path.open("rb") as file:
             text = _chunk(file) if file.read(8) == SIGNATURE else None
     except OSError as error:

@@ -105,6 +105,8 @@ def load_annotator(path: Path) -> Annotator:
     with torch.device("meta"):  # no random numbers for weights that are replaced
         annotator = Annotator()
     try:
+        if not path.is_file():  # to open a pipe would wait for ever
+            raise OSError("no file")
         # Its types leave open what a PathLike is of.
         tensors = safetensors.torch.load_file(path)  # pyright: ignore[reportUnknownMemberType]
         weights = {name: value.float() for name, value in tensors.items()}

@@ -317,6 +317,8 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     """
     path = folder / name
     place = f"{folder.name}/{name}"
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{place}: is not a file; download the folder again")
     try:
         with path.open("rb") as file:
             text = file.read(MAX_CONFIG + 1)

@@ -1,5 +1,6 @@
 """The judge: reading of maps, training targets, and what the shipped weights know."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,12 @@ def test_files_that_hold_no_judge_are_refused(tmp_path: Path, content: bytes | N
         path.write_bytes(content)
     with pytest.raises(ValueError, match="not the judge's weights"):
         load_annotator(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "judge.safetensors")
+    with pytest.raises(ValueError, match="not the judge's weights"):
+        load_annotator(tmp_path / "judge.safetensors")
 
 
 def test_pictures_of_odd_sides_are_refused() -> None:

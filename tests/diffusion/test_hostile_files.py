@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nodegraph import WeightsError
-from nodegraph_diffusion.probe import MAX_HEADER, probe
+from nodegraph_diffusion.probe import MAX_HEADER, probe, read_config
 from nodegraph_diffusion.weights import (
     load_checkpoint_file,
     load_controlnet_file,
@@ -118,6 +118,12 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         for load in LOADERS:
             with pytest.raises(WeightsError, match=f"{name}: is not a file"):
                 load(tmp_path / name)
+
+
+def test_a_configuration_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(ValueError, match=r"config\.json: is not a file"):
+        read_config(tmp_path)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
