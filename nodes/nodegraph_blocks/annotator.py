@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nodegraph_blocks.scene import COLOURS, SHAPES, Colour, Shape
 from nodegraph_diffusion.models.normalization import GroupNorm
+from nodegraph_training.kept import replacing
 
 WIDTHS: Final = (24, 48, 72, 96)
 SHAPE_CLASSES: Final = 1 + len(SHAPES)  # 0 is no thing: ground or sky
@@ -123,7 +124,8 @@ def save_annotator(annotator: Annotator, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.half().contiguous() for name, value in annotator.state_dict().items()}
     metadata = {"format": "pt", "nodegraph.annotator": "blocks"}
-    safetensors.torch.save_file(tensors, path, metadata)  # pyright: ignore[reportUnknownMemberType]
+    with replacing(path) as fresh:
+        safetensors.torch.save_file(tensors, fresh, metadata)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

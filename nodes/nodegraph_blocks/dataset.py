@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nodegraph_blocks.caption import Draw, caption
 from nodegraph_blocks.render import Rendering, depth_hint, render
 from nodegraph_blocks.scene import Scene, from_json, mirror, sample_scene, to_json
+from nodegraph_training.kept import below, replacing
 
 Bytes = NDArray[np.uint8]
 Indices = NDArray[np.int64] | Sequence[int]
@@ -52,20 +53,23 @@ def render_dataset(
         raise ValueError("render_dataset: count and processes start at 1, size at 8; raise them")
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, {"count": count, "first_seed": first_seed, "size": size})
-    scenes = folder / "scenes.jsonl"
+    scenes, journal = below(folder, "scenes.jsonl"), below(folder, "done.txt")
     if not scenes.exists():
         lines = (to_json(sample_scene(first_seed + index)) for index in range(count))
         _write_whole(scenes, "\n".join(lines) + "\n")
     for name, channels in _CHANNELS.items():
-        if not (folder / f"{name}.npy").exists():
-            open_memmap(folder / f"{name}.npy", "w+", np.uint8, (count, size, size, *channels))
+        shape, place = (count, size, size, *channels), below(folder, f"{name}.npy")
+        if not place.exists():
+            journal.unlink(missing_ok=True)  # nothing is rendered where one of the arrays is gone
+            open_memmap(place, "w+", np.uint8, shape)
+        _opened(place, shape)
     done = _finished(folder)
     starts = [start for start in range(0, count, CHUNK) if start not in done]
     left = len(starts)
     total = len(starts) + len(done)
     for start in _work(folder, starts, processes):
-        with (folder / "done.txt").open("a") as journal:
-            journal.write(f"{start}\n")
+        with journal.open("a") as file:
+            file.write(f"{start}\n")
         left -= 1
         if progress is not None:
             progress(min((total - left) * CHUNK, count), count)
@@ -87,7 +91,17 @@ class BlocksDataset:
         self.scenes = _read_scenes(folder)
         if len(_finished(folder)) * CHUNK < len(self.scenes):
             raise ValueError(f"{folder}: rendering is not finished; run it again to go on")
-        self._arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _CHANNELS}
+        claimed = _claimed(folder)
+        shape = (claimed["count"], claimed["size"], claimed["size"])
+        if len(self.scenes) != shape[0]:
+            raise ValueError(
+                f"{folder}/scenes.jsonl: {len(self.scenes)} scenes and not {shape[0]}; "
+                "delete it and render again"
+            )
+        self._arrays = {
+            name: _opened(below(folder, f"{name}.npy"), (*shape, *channels))
+            for name, channels in _CHANNELS.items()
+        }
         self._mirrored = mirrored
 
     def __len__(self) -> int:
@@ -181,29 +195,65 @@ def _stored(rendering: Rendering) -> dict[str, Bytes]:
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Write what the folder holds, or see that it holds just that."""
-    path = folder / "dataset.json"
+    path = below(folder, "dataset.json")
     if not path.exists():
         _write_whole(path, json.dumps(settings))
         return
-    found = json.loads(path.read_text())
+    found = _claimed(folder)
     if found != settings:
         raise ValueError(f"{folder}: holds another data set, {found}; choose an empty folder")
 
 
+def _claimed(folder: Path) -> dict[str, Any]:
+    """Return what the folder holds: how many scenes from which seed, and their size."""
+    path = below(folder, "dataset.json")
+    try:
+        found: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        found = None
+    claimed = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if not all(type(claimed.get(name)) is int for name in ("count", "size")):
+        raise ValueError(f"{path}: is damaged; delete it and render again")
+    return claimed
+
+
 def _finished(folder: Path) -> set[int]:
-    path = folder / "done.txt"
-    return {int(line) for line in path.read_text().split()} if path.exists() else set()
+    path = below(folder, "done.txt")
+    words = path.read_bytes().split() if path.exists() else []
+    if not all(word.isdigit() and len(word) < 20 for word in words):
+        raise ValueError(f"{path}: is damaged; delete it and render again")
+    return {int(word) for word in words}
+
+
+def _opened(path: Path, shape: tuple[int, ...]) -> Bytes:
+    """Map an array of a shape, read-only.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    try:
+        array: Bytes = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: is no array ({error}); delete it and render again") from error
+    if array.shape != shape or array.dtype != np.uint8:
+        raise ValueError(
+            f"{path}: holds {list(array.shape)} {array.dtype} and not {list(shape)} uint8; "
+            "delete it and render again"
+        )
+    return array
 
 
 def _read_scenes(folder: Path) -> list[Scene]:
-    path = folder / "scenes.jsonl"
+    path = below(folder, "scenes.jsonl")
     if not path.is_file():
         raise ValueError(f"{folder}: no scenes.jsonl; render a data set there first")
-    return [from_json(line) for line in path.read_text().splitlines()]
+    try:
+        return [from_json(line) for line in path.read_text("utf-8").splitlines()]
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is damaged ({error}); delete it and render again") from error
 
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there in full or not at all."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(text)
-    draft.replace(path)
+    with replacing(path) as fresh:
+        fresh.write_text(text)

@@ -52,6 +52,16 @@ def read_picture(path: Path) -> tuple[Floats, Floats]:
     Raises:
         ValueError: the file is missing, of another format, damaged, or too large to be meant.
     """
+    rgba = read_rgba(path)
+    return _floats(rgba[..., :3]), _floats(rgba[..., 3])
+
+
+def read_rgba(path: Path) -> Array:
+    """Read a picture upright as (H, W, 4), uint8, or uint16 where its file has as many bits.
+
+    Raises:
+        ValueError: as `read_picture` does.
+    """
     data = _contents(path)
     try:
         with warnings.catch_warnings():
@@ -73,8 +83,8 @@ def read_picture(path: Path) -> tuple[Floats, Floats]:
         raise _Refused(
             f"{path}: the picture is damaged or incomplete ({error}); export it again"
         ) from error
-    upright = _UPRIGHT.get(orientation, np.asarray)(rgba)
-    return _floats(upright[..., :3]), _floats(upright[..., 3])
+    upright: Array = _UPRIGHT.get(orientation, np.asarray)(rgba)
+    return upright
 
 
 class _Refused(ValueError):

@@ -38,7 +38,10 @@ def load(path: Path) -> Saved:
     """
     try:
         tensors, note = read_tensors(path)
-        return Saved(int(note["step"]), tensors)
+        step = note["step"]
+        if type(step) is not int or step < 1:
+            raise ValueError(f"its step is {step!r}")
+        return Saved(step, tensors)
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{path}: is not the checkpoint of a run ({error}); delete it to begin the run anew"

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from nodegraph_training.kept import replacing
+
 Picture = NDArray[np.uint8]
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 400, 70, 40, 30
 INK, GRID, RAW, LINE = (60, 60, 60), (228, 228, 228), (225, 200, 170), (180, 90, 20)
@@ -33,7 +35,8 @@ def write_curve(path: Path, log: list[dict[str, float]], title: str) -> None:
     """Write the loss curve of a log's lines as a PNG."""
     picture = draw_curve([line["step"] for line in log], [line["loss"] for line in log], title)
     encoded = cv2.imencode(".png", picture)[1]
-    path.write_bytes(encoded.tobytes())
+    with replacing(path) as fresh:
+        fresh.write_bytes(encoded.tobytes())
 
 
 def _row(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:

@@ -1,7 +1,6 @@
 """A data set in a folder: pictures, hints and texts, listed in JSON lines."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -9,8 +8,11 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
+from nodegraph_image.picture import MAX_PIXELS
+from nodegraph_image.reading import read_rgba
 from nodegraph_training.dataset import Indices, Pictures
 from nodegraph_training.errors import TrainingError
+from nodegraph_training.kept import below
 
 LIST = "data.jsonl"
 
@@ -77,15 +79,23 @@ class FolderSource:
         )
 
     def _read(self, file: Path, shrink: int) -> Pictures:
-        raw = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
-        if raw is None:
-            raise TrainingError(
-                f"{file}: cannot be read as a picture; replace it or take its line out of {LIST}"
-            )
+        try:
+            raw = read_rgba(file)[..., :3]
+        except ValueError as error:
+            raise TrainingError(f"{error}, or take its line out of {LIST}") from error
+        if raw.dtype == np.uint16:
+            raw = np.rint(raw / 257).astype(np.uint8)
         scale = self.size / min(raw.shape[:2])
         height, width = (max(self.size, round(side * scale)) for side in raw.shape[:2])
+        if height * width > MAX_PIXELS:
+            raise TrainingError(
+                f"{file}: {raw.shape[1]} x {raw.shape[0]} is too narrow to be scaled to "
+                f"{self.size}; crop it, or take its line out of {LIST}"
+            )
         raw = cv2.resize(
-            raw, (width, height), interpolation=shrink if scale < 1 else cv2.INTER_NEAREST
+            np.ascontiguousarray(raw),
+            (width, height),
+            interpolation=shrink if scale < 1 else cv2.INTER_NEAREST,
         )
         top, left = (height - self.size) // 2, (width - self.size) // 2
         return np.asarray(raw[top : top + self.size, left : left + self.size], np.uint8)
@@ -96,13 +106,18 @@ def read_list(folder: Path) -> list[Line]:
 
     Raises: TrainingError for a missing or empty list, a bad line, a missing file.
     """
-    place = folder / LIST
+    place = below(folder, LIST)
     if not place.is_file():
         raise TrainingError(
             f"{folder}: there is no {LIST}; write one line for each picture, such as "
             '{"image": "a.png", "hint": "a_hint.png", "text": "a red cube"}'
         )
-    texts = place.read_text(encoding="utf-8").splitlines()
+    try:
+        texts = place.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise TrainingError(
+            f"{place}: byte {error.start} is not UTF-8; save the file as UTF-8"
+        ) from error
     lines = [_line(folder, number, text) for number, text in enumerate(texts, 1) if text.strip()]
     if not lines:
         raise TrainingError(f"{place}: lists no pictures; write one line for each")
@@ -113,7 +128,7 @@ def _line(folder: Path, number: int, text: str) -> Line:
     where = f"{folder / LIST} line {number}"
     try:
         parsed: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TrainingError(
             f"{where}: is not JSON ({error}); write one object on each line"
         ) from error
@@ -123,24 +138,21 @@ def _line(folder: Path, number: int, text: str) -> Line:
         raise TrainingError(
             f'{where}: names no picture; write {{"image": "file.png", "text": "..."}}'
         )
-    hints = {kind: folder / name for kind, name in _hints(where, value.get("hint", {})).items()}
-    files = [folder / image, *hints.values()]
-    outside = next((file for file in files if not _is_below(folder, file)), None)
-    if outside is not None:
-        raise TrainingError(
-            f"{where}: {str(outside)!r} is not below the folder; put the pictures into it"
-        )
-    missing = next((file for file in files if not file.is_file()), None)
-    if missing is not None:
-        raise TrainingError(
-            f"{where}: there is no file {str(missing)!r}; mend the path or take the line out"
-        )
-    return Line(files[0], hints, _texts(where, value.get("text", "")))
+    named = _hints(where, value.get("hint", {}))
+    hints = {kind: _file(where, folder, name) for kind, name in named.items()}
+    return Line(_file(where, folder, image), hints, _texts(where, value.get("text", "")))
 
 
-def _is_below(folder: Path, file: Path) -> bool:
-    """Say whether a name leads out of the folder: the list may be a stranger's."""
-    return Path(os.path.normpath(file)).is_relative_to(os.path.normpath(folder))
+def _file(where: str, folder: Path, name: str) -> Path:
+    try:
+        file = below(folder, name)
+    except (OSError, ValueError, TrainingError) as error:  # such as a name that is too long
+        raise TrainingError(f"{where}: {error}") from error
+    if not file.is_file():
+        raise TrainingError(
+            f"{where}: there is no file {str(file)!r}; mend the path or take the line out"
+        )
+    return file
 
 
 def _texts(where: str, value: object) -> tuple[str, ...]:

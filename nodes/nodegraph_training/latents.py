@@ -89,4 +89,8 @@ def _kept(place: Path, note: dict[str, Any]) -> Tensor:
             f"{place}: holds the latents of other pictures or of another VAE; "
             "delete it, or name another file"
         )
-    return tensors["mean"]
+    mean = tensors.get("mean")
+    whole = mean is not None and mean.dim() == 4 and mean.dtype == torch.float16
+    if mean is None or not whole or len(mean) != note["pictures"]:
+        raise TrainingError(f"{place}: its latents are damaged; delete it")
+    return mean

@@ -3,6 +3,9 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeGuard, cast
+
+from nodegraph_training.kept import replacing
 
 
 class Log:
@@ -12,7 +15,8 @@ class Log:
         """Open the log of a run that goes on from `step`."""
         self.path = path
         kept = [line for line in read(path) if line["step"] <= step]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        with replacing(path) as fresh:
+            fresh.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
         """Append one step."""
@@ -22,13 +26,24 @@ class Log:
 
 
 def read(path: Path) -> list[dict[str, float]]:
-    """Return the lines of a log; a last line that was cut off is left out."""
+    """Return the lines of a log up to one that is no step, such as a last one that was cut off."""
     if not path.exists():
         return []
     lines: list[dict[str, float]] = []
-    for text in path.read_text().splitlines():
+    for text in path.read_bytes().splitlines():
         try:
-            lines.append(json.loads(text))
-        except ValueError:
+            line: Any = json.loads(text)
+        except (ValueError, RecursionError):
             break
+        if not _is_step(line):
+            break
+        lines.append(line)
     return lines
+
+
+def _is_step(line: object) -> TypeGuard[dict[str, float]]:
+    """Say whether a line has a step and a loss, and nothing but numbers that a curve can show."""
+    if not isinstance(line, dict) or not {"step", "loss"} <= line.keys():
+        return False
+    numbers = cast("dict[str, object]", line).values()
+    return all(isinstance(n, int | float) and abs(n) < 1e30 for n in numbers)

@@ -15,6 +15,7 @@ from nodegraph import Cancelled
 from nodegraph_training import checkpoint
 from nodegraph_training.curve import write_curve
 from nodegraph_training.errors import TrainingError
+from nodegraph_training.kept import below, replacing
 from nodegraph_training.log import Log, read
 from nodegraph_training.memory import keep_freed_memory
 from nodegraph_training.order import batch_indices, numpy_generator, torch_generator
@@ -67,10 +68,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     told = {**settings.plan(), **(plan or {})}
     agree(folder, told)
-    state, place = State(task.model, settings, device), folder / "state.safetensors"
+    state, place = State(task.model, settings, device), below(folder, "state.safetensors")
     begin = _resume(state, place)
     end = settings.steps if settings.stop is None else min(settings.steps, settings.stop)
-    log = Log(folder / "log.jsonl", begin)
+    log, curve = Log(below(folder, "log.jsonl"), begin), below(folder, "loss.png")
     with single_threaded(settings.workers), pool(settings.workers) as executor:
         clock = _Clock(begin)
         for step in range(begin, end):
@@ -86,13 +87,14 @@ def train(
                 checkpoint.save(place, state.saved(done))
             if done % settings.preview_every == 0 or done == end:
                 _show(task, state, folder, done)
+                write_curve(curve, read(log.path), folder.name)
     pictures = sorted((folder / "samples").glob("*.png"))
-    write_curve(folder / "loss.png", read(log.path), folder.name)
+    write_curve(curve, read(log.path), folder.name)
     return Trained(
         model=state.averaged(),
         step=max(begin, end),
-        curve=folder / "loss.png",
-        preview=pictures[-1] if pictures else None,
+        curve=curve,
+        preview=below(folder, f"samples/{pictures[-1].name}") if pictures else None,
         record=json.dumps({"step": max(begin, end), **told}, sort_keys=True),
     )
 
@@ -133,11 +135,11 @@ def _step(task: Task, state: State, executor: ThreadPoolExecutor, step: int) -> 
 
 def _show(task: Task, state: State, folder: Path, step: int) -> None:
     picture = task.preview(state.averaged())
-    place = folder / "samples" / f"{step:06d}.png"
+    place = below(folder, f"samples/{step:06d}.png")
     place.parent.mkdir(exist_ok=True)
     encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
-    place.write_bytes(encoded.tobytes())
-    write_curve(folder / "loss.png", read(folder / "log.jsonl"), folder.name)
+    with replacing(place) as fresh:
+        fresh.write_bytes(encoded.tobytes())
 
 
 class _Clock:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-import cv2
-import numpy as np
 from pydantic import Field
 
 from nodegraph import Context, Destination, Family, node
@@ -12,7 +10,7 @@ from nodegraph_diffusion import VAE, ControlNet, TextEncoder, UNet
 from nodegraph_diffusion.models.clip import CLIPTextConfig, CLIPTextModel
 from nodegraph_diffusion.models.unet import UNetConfig, UNetModel
 from nodegraph_diffusion.models.vae import VAEConfig
-from nodegraph_image import Image
+from nodegraph_image import Image, load
 from nodegraph_training import stages
 from nodegraph_training.dataset import DataSet
 from nodegraph_training.errors import TrainingError
@@ -122,7 +120,7 @@ def train_vae(
         device=context.device,
         progress=context.progress,
     )
-    return TrainedVAE(VAE(vae, family), _picture(done.curve), _samples(done), done.record)
+    return TrainedVAE(VAE(vae, family), load(done.curve).image, _samples(done), done.record)
 
 
 @node(cache=False)
@@ -205,7 +203,7 @@ def train_text_to_image(
     return TrainedTextToImage(
         UNet(network, vae.family),
         TextEncoder(encoder, vae.family),
-        _picture(done.curve),
+        load(done.curve).image,
         _samples(done),
         done.record,
     )
@@ -273,7 +271,7 @@ def train_controlnet(
         progress=context.progress,
     )
     return TrainedControlNet(
-        ControlNet(network, unet.family, kind), _picture(done.curve), _samples(done), done.record
+        ControlNet(network, unet.family, kind), load(done.curve).image, _samples(done), done.record
     )
 
 
@@ -300,12 +298,5 @@ def _alone(place: str, unet: UNet) -> None:
         )
 
 
-def _picture(file: Path) -> Image:
-    raw = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
-    if raw is None:
-        raise TrainingError(f"{file}: the run's picture cannot be read; train on to draw it again")
-    return Image((raw.astype(np.float32) / np.float32(255))[None])
-
-
 def _samples(done: Trained) -> Image:
-    return _picture(done.preview or done.curve)
+    return load(done.preview or done.curve).image

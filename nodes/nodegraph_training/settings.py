@@ -3,9 +3,10 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from nodegraph_training.errors import TrainingError
+from nodegraph_training.kept import below, replacing
 
 Optimizer = Literal["muon", "adamw"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -72,11 +73,12 @@ def agree(folder: Path, plan: dict[str, object]) -> None:
 
     Raises: TrainingError when the folder holds a run with other settings.
     """
-    path = folder / "plan.json"
+    path = below(folder, "plan.json")
     if not path.exists():
-        path.write_text(json.dumps(plan, indent=1, sort_keys=True) + "\n")
+        with replacing(path) as fresh:
+            fresh.write_text(json.dumps(plan, indent=1, sort_keys=True) + "\n")
         return
-    old = json.loads(path.read_text())
+    old = _read(path)
     wanted = json.loads(json.dumps(plan))
     changed = sorted(
         name for name in old.keys() | wanted.keys() if old.get(name) != wanted.get(name)
@@ -87,3 +89,15 @@ def agree(folder: Path, plan: dict[str, object]) -> None:
             f"{folder}: holds a run with {name} = {old.get(name)!r}, not {wanted.get(name)!r}; "
             "give the same settings to continue it, or another folder"
         )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        plan: Any = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        plan = None
+    if not isinstance(plan, dict):
+        raise TrainingError(
+            f"{path}: is not the plan of a run; choose another folder, or delete it to go on here"
+        )
+    return cast("dict[str, Any]", plan)

@@ -12,6 +12,7 @@ from nodegraph_diffusion.models.unet import UNetModel
 from nodegraph_diffusion.models.vae import AutoencoderKL, VAEConfig
 from nodegraph_training.control import ControlTask, check_kind
 from nodegraph_training.dataset import PictureSource
+from nodegraph_training.kept import below
 from nodegraph_training.latents import digest, encode_all, scale_factor
 from nodegraph_training.loop import Progress, Trained, silent, train
 from nodegraph_training.settings import Settings
@@ -78,7 +79,7 @@ def train_text_to_image(
     """
     folder.mkdir(parents=True, exist_ok=True)
     vae = own(vae)
-    place = folder / "latents.safetensors"
+    place = below(folder, "latents.safetensors")
     latents = encode_all(vae, source, place, settings=settings, device=device, progress=progress)
     if begin is None:
         model = fresh_text_to_image(source, recipe, settings.seed)
@@ -118,7 +119,7 @@ def train_control(
     folder.mkdir(parents=True, exist_ok=True)
     unet, text, vae = locked
     unet, text, vae = own(unet), own(text), own(vae)
-    place = latents or folder / "latents.safetensors"
+    place = latents or below(folder, "latents.safetensors")
     encoded = encode_all(vae, source, place, settings=settings, device=device, progress=progress)
     check_kind(source, kind, vae.config.factor, encoded.shape[2:])
     if begin is None:

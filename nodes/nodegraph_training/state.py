@@ -101,12 +101,15 @@ class State:
 
         Raises: TrainingError when it belongs to another model.
         """
-        expected = {f"{kind}.{name}" for kind in ("weights", "average") for name in self.names}
-        expected |= {f"momentum.{self.names[place]}" for place in self.matrices}
-        odd = sorted(expected - saved.tensors.keys())
+        wanted = self._shapes()
+        found = {
+            name: value.shape for name, value in saved.tensors.items() if value.is_floating_point()
+        }
+        odd = sorted(name for name, shape in wanted.items() if found.get(name) != shape)
         if odd:
             raise TrainingError(
-                f"checkpoint: it has no {odd[0]!r}; it belongs to another model, use another folder"
+                f"checkpoint: it has no {odd[0]!r} of {list(wanted[odd[0]])} numbers; it belongs "
+                "to another model, use another folder"
             )
         for name, weight, average in zip(self.names, self.weights, self.shadow, strict=True):
             weight.copy_(saved.tensors[f"weights.{name}"])
@@ -114,15 +117,27 @@ class State:
         for place, momentum in zip(self.matrices, self.muon.momenta, strict=True):
             momentum.copy_(saved.tensors[f"momentum.{self.names[place]}"])
         for place in self.others:
-            moments = {
-                key: saved.tensors.get(f"{key}.{self.names[place]}")
+            kept = {
+                key: saved.tensors[f"{key}.{self.names[place]}"].float()
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
-            kept = {key: value for key, value in moments.items() if value is not None}
             device = self.weights[place].device
             kept = {key: value.to(device) if value.ndim else value for key, value in kept.items()}
             self.adamw.state[self.weights[place]] = kept
         self._refresh()
+
+    def _shapes(self) -> dict[str, torch.Size]:
+        """Return what the state consists of after a step."""
+        shapes: dict[str, torch.Size] = {}
+        for name, weight in zip(self.names, self.weights, strict=True):
+            shapes |= {f"{kind}.{name}": weight.shape for kind in ("weights", "average")}
+        for place in self.matrices:
+            shapes[f"momentum.{self.names[place]}"] = self.weights[place].shape
+        for place in self.others:
+            name, shape = self.names[place], self.weights[place].shape
+            shapes |= {f"exp_avg.{name}": shape, f"exp_avg_sq.{name}": shape}
+            shapes[f"step.{name}"] = torch.Size()
+        return shapes
 
     def _refresh(self) -> None:
         for fast, weight in zip(self.computing, self.weights, strict=True):

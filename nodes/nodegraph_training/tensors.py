@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
+from nodegraph_training.kept import replacing
+
 NOTE = "nodegraph.training"
 
 
@@ -18,16 +20,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, 
 
     Raises: OSError when it cannot be written, for example on a full disk.
     """
-    fresh = path.with_suffix(".partial")
     try:
-        save_file(dict(tensors), fresh, {NOTE: json.dumps(note)})
-        with fresh.open("rb") as file:
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            save_file(dict(tensors), fresh, {NOTE: json.dumps(note)})
+            with fresh.open("rb") as file:
+                os.fsync(file.fileno())
     except SafetensorError as error:
         raise OSError(str(error)) from error
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -40,6 +39,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         size = int.from_bytes(data[:8], "little")
         header: Any = json.loads(data[8 : 8 + size])
         note: Any = json.loads(header["__metadata__"][NOTE])
+        if not isinstance(note, dict):
+            raise ValueError("its note is no object")
         return load(data), cast("dict[str, Any]", note)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -12,6 +12,7 @@ from nodegraph_blocks import make_dataset
 from nodegraph_blocks.dataset import BlocksDataset, render_dataset, to_bytes
 from nodegraph_blocks.render import depth_hint, render
 from nodegraph_blocks.scene import mirror, sample_scene
+from nodegraph_training.errors import TrainingError
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,46 @@ def test_a_folder_without_a_set_is_refused(tmp_path: Path) -> None:
 def test_training_seeds_may_not_reach_the_held_out_scenes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="reach the held-out scenes"):
         make_dataset(Context(), folder=tmp_path, count=10, first_seed=999_995)
+
+
+FILES = ("dataset.json", "scenes.jsonl", "done.txt", "depth.npy")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_that_leads_out_of_the_folder_is_neither_read_nor_written(
+    tmp_path: Path, name: str
+) -> None:
+    folder = render_dataset(tmp_path / "set", 2, size=16)
+    (folder / name).rename(tmp_path / name)
+    (folder / name).symlink_to(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    for act in (lambda: BlocksDataset(folder), lambda: render_dataset(folder, 2, size=16)):
+        with pytest.raises(TrainingError, match=f"{name}' is a link that leads out"):
+            act()
+    assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("data", [b"", b"[3]\n", b"\xff\0nonsense", b"[" * 100_000])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, data: bytes) -> None:
+    folder = render_dataset(tmp_path, 2, size=16)
+    (folder / name).write_bytes(data)
+    with pytest.raises(ValueError, match=f"{name}: |rendering is not finished"):
+        BlocksDataset(folder)
+
+
+def test_an_array_of_another_shape_is_refused(tmp_path: Path) -> None:
+    folder = render_dataset(tmp_path, 2, size=16)
+    np.save(folder / "depth.npy", np.zeros((2, 16, 8), np.uint8))
+    with pytest.raises(
+        ValueError, match=r"depth.npy: holds \[2, 16, 8\] uint8 and not \[2, 16, 16"
+    ):
+        BlocksDataset(folder)
+
+
+def test_an_array_that_is_gone_is_rendered_again(tmp_path: Path) -> None:
+    folder = render_dataset(tmp_path, 2, size=16)
+    before = np.load(folder / "depth.npy")
+    (folder / "depth.npy").unlink()
+    render_dataset(folder, 2, size=16)
+    assert (np.load(folder / "depth.npy") == before).all()

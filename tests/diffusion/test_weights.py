@@ -1,6 +1,7 @@
 """Networks read from files of every layout, and what is said of files that do not fit."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,13 @@ def test_a_saved_file_may_be_read_as_any_new_file_may(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_a_link_in_the_place_of_a_draft_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / f".v.safetensors.{os.getpid()}").symlink_to("mine")
+    save_vae(tmp_path / "v.safetensors", AutoencoderKL(VAE), "toy")
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_weight_that_does_not_fit_the_dtype_is_not_saved(tmp_path: Path) -> None:

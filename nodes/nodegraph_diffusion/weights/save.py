@@ -94,6 +94,7 @@ def _write(
     }
     metadata = {"format": "pt", CONFIG: json.dumps(config, sort_keys=True), **(notes or {})}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)  # a link there may lead elsewhere
     unfinished.touch()
     mode = unfinished.stat().st_mode  # what the user's umask gives; safetensors would hide the file
     try:
