@@ -82,10 +82,13 @@ class Control:
         return f"{self.name}: steps {steps[0] + 1} to {steps[-1] + 1} of {schedule.whole}"
 
     def note(self, schedule: Schedule) -> dict[str, Any]:
-        """Return as plain data what this control does in a run; steps are counted from 0."""
+        """Return as plain data what this control does in a run; steps are counted from 0.
+
+        It is stored with the result, whose key does not know what the ControlNet's file is called:
+        neither does this.
+        """
         window = self.window
         return {
-            "name": self.name,
             "strength": self.strength,
             "mode": self.mode,
             "window": {"rule": window.rule, "start": window.start, "end": window.end},

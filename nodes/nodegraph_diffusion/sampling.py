@@ -140,7 +140,7 @@ def _kept(
 
 
 def _tell(context: Context, unet: UNet, schedule: Schedule) -> None:
-    """Say and record what the layers do in this run."""
+    """Say and record what the layers do in this run, the controls in the order of their nodes."""
     controls = [layer for layer in unet.layers if isinstance(layer, Control)]
     if controls:
         context.note("controls", [control.note(schedule) for control in controls])

@@ -96,7 +96,7 @@ class ControlNetCodec(Codec["ControlNet"]):
 @port(codec=ControlNetCodec)
 @dataclass(frozen=True, eq=False)
 class ControlNet:
-    """A trained ControlNet; `name` is that of its file, for reports."""
+    """A trained ControlNet; `name` is that of its file, for messages alone."""
 
     model: ControlNetModel
     family: str

@@ -1,5 +1,6 @@
 """Runs in two parts, and runs that paint inside a mask only."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -223,15 +224,24 @@ def test_the_record_says_what_each_control_did() -> None:
     window = {"rule": "step", "start": 0.25, "end": 0.75}
     assert context.notes["controls"] == [
         {
-            "name": "toy", "strength": 0.7, "mode": "balanced", "window": window,
+            "strength": 0.7, "mode": "balanced", "window": window,
             "masked": False, "steps": [2, 3, 4, 5], "count": 8,
         },
         {
-            "name": "toy", "strength": 0.0, "mode": "soft",
+            "strength": 0.0, "mode": "soft",
             "window": {"rule": "sigma", "start": 0.0, "end": 1.0},
             "masked": True, "steps": [], "count": 8,
         },
     ]  # fmt: skip
+
+
+def test_the_record_does_not_know_what_a_file_is_called() -> None:
+    told: list[object] = []
+    for name in ("one", "other"):  # of one content, and so of one key
+        context = Context()
+        draw(unet=apply_controlnet(UNET, replace(NET, name=name), HINT), steps=1, context=context)
+        told.append(context.notes)
+    assert told[0] == told[1]
 
 
 def test_the_record_of_a_part_counts_in_the_whole_run() -> None:
