@@ -229,6 +229,16 @@ def test_a_saved_controlnet_is_read_again(tmp_path: Path) -> None:
     assert same(loaded, control.state_dict())
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.uint8, torch.bool])
+def test_a_weight_of_whole_numbers_is_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensors = {**filled(AutoencoderKL(VAE_LIKE)).state_dict()}
+    tensors["decoder.conv_in.bias"] = tensors["decoder.conv_in.bias"].to(dtype)
+    save_file(tensors, tmp_path / "vae.safetensors")
+    said = rf"vae\.safetensors: tensor 'decoder\.conv_in\.bias' is {str(dtype)[6:]}, where weights"
+    with pytest.raises(WeightsError, match=said):
+        load_vae_file(tmp_path / "vae.safetensors")
+
+
 @pytest.mark.parametrize("prefix", ["first_stage_model.", ""])
 def test_a_vae_is_read_by_itself(tmp_path: Path, prefix: str) -> None:
     tensors = prefixed(filled(AutoencoderKL(VAE_LIKE)), prefix)

@@ -23,8 +23,8 @@ def assemble(
     Only one tensor at a time is held twice; one that needs no change stays mapped from its file.
 
     Raises:
-        WeightsError: tensors are missing, not known or of another shape, or the sizes that the
-            file states make no network.
+        WeightsError: tensors are missing, not known, of another shape or of whole numbers, or the
+            sizes that the file states make no network.
     """
     try:
         with torch.device("meta"):
@@ -35,9 +35,24 @@ def assemble(
         ) from error
     wanted: Mapping[str, Tensor] = module.state_dict()
     _compare({name: tuple(t.shape) for name, t in wanted.items()}, tensors, what)
-    state = {name: _place(tensors.read(name), like, dtype, device) for name, like in wanted.items()}
+    state = {
+        name: _place(_numbers(tensors, name, like), like, dtype, device)
+        for name, like in wanted.items()
+    }
     module.load_state_dict(state, assign=True)
     return module.eval().requires_grad_(False)
+
+
+def _numbers(tensors: Tensors, name: str, like: Tensor) -> Tensor:
+    """Read a tensor that has to be of fractions, or of whole numbers, as another is."""
+    tensor = tensors.read(name)
+    if tensor.is_floating_point() != like.is_floating_point():
+        found = str(tensor.dtype).removeprefix("torch.")
+        raise WeightsError(
+            f"{tensors.place}: tensor {name!r} is {found}, where weights are float32, float16 or "
+            "bfloat16; the file is damaged or of a form that is not supported"
+        )
+    return tensor
 
 
 def _place(tensor: Tensor, like: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
