@@ -100,8 +100,9 @@ def port(cls: C | None = None, *, codec: type[Codec[Any]] = Codec) -> C | Callab
 
 def _guarded(codec: type[Codec[Any]], identity: str) -> type[Codec[Any]]:
     """Return a codec whose methods cannot end the program."""
-    if not (isinstance(codec, type) and issubclass(codec, Codec)):
-        raise PackageError(f"{identity}: its codec is {codec!r}; give a class derived from Codec")
+    given: Any = codec
+    if not (isinstance(given, type) and issubclass(given, Codec)):
+        raise PackageError(f"{identity}: its codec is {given!r}; give a class derived from Codec")
     own = {
         ability: staticmethod(contained(f"{identity}, {ability}:")(getattr(codec, ability)))
         for ability in ABILITIES

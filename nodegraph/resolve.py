@@ -258,7 +258,9 @@ class Resolver:
             if type_.destination or path.is_file() or path.is_dir():
                 return path
             if path.exists():
-                raise Misfit("wrong_file", f"{show(literal.value)} is a device or pipe; give a file")
+                raise Misfit(
+                    "wrong_file", f"{show(literal.value)} is a device or pipe; give a file"
+                )
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         except OSError as error:
             raise Misfit("missing_file", f"{show(literal.value)}: {error.strerror}") from error
