@@ -53,7 +53,9 @@ def _main(words: list[str]) -> int:
         except BaseException as error:  # noqa: BLE001 (the last border: told, or raised again)
             from .report import tell
 
-            return tell(error, words, arrived)
+            with suppress(KeyboardInterrupt):  # a signal that comes meanwhile
+                return tell(error, words, arrived)
+            return 128 + (arrived[0] if arrived else signal.SIGINT)
         return code
 
 
@@ -74,6 +76,8 @@ def _signals() -> Generator[list[int], None, None]:
     arrived: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
+        if arrived:  # raised once more, it would end what tells of the first one
+            os._exit(128 + number)
         arrived.append(number)
         raise KeyboardInterrupt
 
@@ -83,6 +87,8 @@ def _signals() -> Generator[list[int], None, None]:
     ear, mouth = os.pipe()
     os.set_blocking(mouth, False)
     heard = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
+        heard.remove(signal.SIGHUP)
     before: list[tuple[signal.Signals, Any]] = [(s, signal.signal(s, stop)) for s in heard]
     other = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
     Thread(target=_listen, args=(ear, set(map(int, heard))), daemon=True).start()

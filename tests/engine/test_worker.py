@@ -99,6 +99,49 @@ def test_a_worker_ends_with_a_signal_or_a_reader_that_went_away(here: Path) -> N
     assert "Traceback" not in worker.stderr.read()
 
 
+TOLD = """
+import os, signal, sys
+from nodegraph.cli import main, report
+
+def tell(*_):
+    number = int(sys.argv[1])
+    try:
+        os.kill(os.getpid(), number)
+    finally:
+        if sys.argv[2:]:
+            os.kill(os.getpid(), number)
+
+report.tell = tell
+sys.exit(main(["run", "none.json"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("twice", [[], ["twice"]])
+def test_signals_while_an_error_is_told_end_with_their_code(
+    number: signal.Signals, twice: list[str]
+) -> None:
+    words = [sys.executable, "-c", TOLD, str(int(number)), *twice]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert done.returncode == 128 + number
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_hangup_that_the_shell_lets_pass_ends_no_batch(many: Path) -> None:
+    """`nohup nodegraph batch ...` is started with the signal ignored."""
+    (many / "rows.csv").write_text("steps\n5\n6\n7\n8\n9\n")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        worker = start("--data", "rows.csv", "--out", "out")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    while not (many / "out/000001").exists():
+        assert worker.poll() is None
+        time.sleep(0.005)
+    worker.send_signal(signal.SIGHUP)
+    assert worker.wait(60) == 0
+
+
 @pytest.fixture
 def many(here: Path) -> Path:
     """Rows that take a while."""
