@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TextIO
@@ -43,16 +43,18 @@ def run_sweep(arguments: argparse.Namespace, work: Session) -> int:
     """Run a flow for each combination of swept values, and lay the pictures side by side."""
     rows = combinations(arguments.swept)
     job = _job(arguments, work)
+    answered: dict[str, Answer] = {}
     with _aside() as stdout, Ledger(job.out) as ledger:
         batch = Batch(job, ledger, retry=True, everything=arguments.no_store)
         arguments.on = arguments.workers = None
+        found = (answered.get(row.name) for row in rows)
         try:
-            code = _run(batch, rows, len(rows), arguments, stdout)
+            code = _run(batch, rows, len(rows), arguments, stdout, answered)
         except BaseException:
             with suppress(OSError):  # what was raised says more
-                _sheet(batch, rows, arguments, stdout)
+                _sheet(job, found, arguments, stdout)
             raise
-        _sheet(batch, rows, arguments, stdout)
+        _sheet(job, found, arguments, stdout)
         return code
 
 
@@ -72,12 +74,24 @@ def _job(arguments: argparse.Namespace, work: Session, *, fresh: bool = False) -
 
 
 def _run(
-    batch: Batch, rows: Iterable[Row], count: int, arguments: argparse.Namespace, stdout: TextIO
+    batch: Batch,
+    rows: Iterable[Row],
+    count: int,
+    arguments: argparse.Namespace,
+    stdout: TextIO,
+    answered: dict[str, Answer] | None = None,
 ) -> int:
+    """Run rows and show how far they are; `answered` gets the answers by name."""
     show = rows_display(count, arguments.json, arguments.quiet, stdout)
     with show as shown:
+
+        def tell(answer: Answer, before: bool) -> None:
+            if answered is not None:
+                answered[answer.id] = answer
+            shown.answer(answer, before)
+
         try:
-            batch.run(rows, _spread(batch.job, arguments, shown), shown.answer)
+            batch.run(rows, _spread(batch.job, arguments, shown), tell)
         except (KeyboardInterrupt, Cancelled):
             shown.say(f"{shown.done} of {count} rows are done; the same command goes on")
             raise
@@ -147,24 +161,22 @@ def _aside() -> Generator[TextIO, None, None]:
 
 
 def _sheet(
-    batch: Batch, rows: Sequence[Row], arguments: argparse.Namespace, stdout: TextIO
+    job: Job, answers: Iterable[Answer | None], arguments: argparse.Namespace, stdout: TextIO
 ) -> None:
     """Write the contact sheet of what there is, if there is a picture."""
-    found = [_picture(batch, row) for row in rows]
+    found = [_picture(job, answer) for answer in answers]
     if any(found):
         columns, down = labels(arguments.swept)
-        path = batch.job.out / "sheet.png"
+        path = job.out / "sheet.png"
         write_sheet(path, found, columns, down)
         if not (arguments.json or arguments.quiet):
             print(path, file=stdout)
 
 
-def _picture(batch: Batch, row: Row) -> Path | None:
+def _picture(job: Job, answer: Answer | None) -> Path | None:
     """Return the first picture among the outputs of a row."""
-    if not batch.ledger.has(row.name):
-        return None
-    files = batch.ledger.get(row.name).files
-    return next((batch.job.out / file for file in files if file.endswith(".png")), None)
+    files = answer.files if answer else []
+    return next((job.out / file for file in files if file.endswith(".png")), None)
 
 
 def _usage(message: str) -> WorkflowError:

@@ -1,14 +1,19 @@
 """Flags with many values: their forms, their bounds, the product of them."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from nodegraph import WorkflowError
+from nodegraph.cli import batching
+from nodegraph.ledger import Answer
+from nodegraph.rows import Row
 from nodegraph.sweeps import combinations, sweep
 from nodegraph.types import PortType
+from nodegraph.worker import Worker
 from tests.engine.batches import answers, table
-from tests.engine.flows import call
+from tests.engine.flows import call, flow, ref
 
 NUMBER, INTEGER = PortType("number"), PortType("integer")
 
@@ -85,3 +90,26 @@ def test_a_sweep_outside_a_range_runs_nothing(
     assert "-1 is too small" in capsys.readouterr().err
     assert call("check", "flow.json", "--number", "1..3") == 2
     assert not (here / "out").exists()
+
+
+def test_the_sheet_of_a_sweep_that_was_stopped_has_no_older_pictures(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = {"type": "blocks.scene", "inputs": {"seed": ref("inputs.seed"), "size": 32}}
+    inputs = {"seed": {"type": "integer"}}
+    made = flow({"scene": scene}, {"image": "scene.image"}, inputs=inputs)
+    (here / "flow.json").write_text(json.dumps(made))
+    assert call("run", "flow.json", "--seed", "1..2", "--out", "out") == 0
+    laid: list[list[Path | None]] = []
+    monkeypatch.setattr(batching, "write_sheet", lambda path, found, *_: laid.append(found))
+    do = Worker.do
+
+    def stopped(worker: Worker, row: Row, digest: str) -> Answer:
+        if row.number == 2:
+            raise KeyboardInterrupt
+        return do(worker, row, digest)
+
+    monkeypatch.setattr(Worker, "do", stopped)
+    words = ("run", "flow.json", "--seed", "1..2", "--set", "scene.size=48", "--out", "out")
+    assert call(*words) == 130
+    assert laid == [[here / "out/seed_1/image.png", None]]
