@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .api import (
     Flow,
@@ -15,14 +17,18 @@ from .api import (
     read_flow,
     with_settings,
 )
+from .errors import Problem
 from .jsontext import is_list
 from .ledger import Answer, Ledger
 from .models import expanded
 from .origins import common_origin, digest_of
 from .reach import Reach, allowed_folders
 from .rows import Row, given_rows, read_rows
-from .worker import Job, Worker
+from .worker import Job, Worker, stated
 from .writing import write_whole
+
+_OWN: Final = ("row", "id", "ok", "error")
+"""Columns of a table that are neither inputs nor outputs."""
 
 Spread = Callable[[Iterator[tuple[Row, str]]], Iterator[Answer]]
 """Runs rows, each with its digest, somewhere; answers come in any order."""
@@ -38,6 +44,8 @@ class Batch:
     """Run rows again that failed."""
     everything: bool = False
     """Run all rows again."""
+    guarded: bool = False
+    """Refuse a row whose name has a result from other values: it may be somebody else's."""
     names: list[str] = field(default_factory=list[str])
     """Rows in their order."""
 
@@ -54,13 +62,14 @@ class Batch:
         base = common_origin(session, self.job.device, self.job.dtype)
 
         def wanted() -> Iterator[tuple[Row, str]]:
-            for row in rows:
+            for each in rows:
+                row = self._guard(each) if self.guarded else each
                 digest = digest_of(base, session, row)
                 self.names.append(row.name)
                 if self._again(row, digest):
                     yield row, digest
                 else:
-                    tell(self.ledger.get(row.name), True)
+                    tell(replace(self.ledger.get(row.name), row=row.number), True)
 
         for answer in spread(wanted()):
             self.ledger.add(answer)
@@ -69,22 +78,42 @@ class Batch:
     def _again(self, row: Row, digest: str) -> bool:
         state = None if self.everything else self.ledger.state(row.name, digest)
         if state:
-            return not all(
-                (self.job.out / file).exists() for file in self.ledger.get(row.name).files
-            )
+            files = self.ledger.get(row.name).files
+            return not all(os.path.exists(self.job.out / file) for file in files)  # noqa: PTH110
         return state is None or self.retry
 
+    def _guard(self, row: Row) -> Row:
+        if not self.ledger.has(row.name):
+            return row
+        before = self.ledger.get(row.name)
+        same = not row.problems and _text(before.inputs) == _text(stated(row))
+        if not before.ok or same:
+            return row
+        message = f"the id {row.name!r} has a result from other values; choose another id"
+        return row.unnamed(row.problems or [Problem("id_taken", "", message)])
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield the answers to all rows, in the order and with the numbers of this time."""
+        for number, name in enumerate(self.names, 1):  # one at a time: there may be a million
+            yield replace(self.ledger.get(name), row=number)
+
     def write_table(self) -> Path:
-        """Write `rows.csv`: a line for each row, what it was given and what came of it."""
-        names = list(dict.fromkeys(self.names))
+        """Write `rows.csv`: a line for each row, what it was given and what came of it.
+
+        A name that would stand twice has `inputs.` or `outputs.` in front.
+        """
         inputs, outputs = dict[str, None](), dict[str, None]()
-        for a in map(self.ledger.get, names):  # one at a time: there may be a million
+        for a in self.answers():
             inputs.update(dict.fromkeys(a.inputs))
             outputs.update(dict.fromkeys(a.outputs))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["row", "id", "ok", *inputs, *outputs, "error"])
-        for a in map(self.ledger.get, names):
+        count = Counter([*_OWN, *self.job.flow.inputs, *self.job.flow.outputs])
+        heads = [f"inputs.{name}" if count[name] > 1 else name for name in inputs]
+        heads += [f"outputs.{name}" if count[name] > 1 else name for name in outputs]
+        *first, last = _OWN
+        writer.writerow([*first, *heads, last])
+        for a in self.answers():
             given = [_cell(a.inputs.get(name)) for name in inputs]
             made = [_cell(a.outputs.get(name)) for name in outputs]
             said = "; ".join(problem["message"] for problem in a.problems)
@@ -105,6 +134,10 @@ def here(worker: Worker) -> Spread:
             worker.close()
 
     return spread
+
+
+def _text(inputs: Mapping[str, Any]) -> str:
+    return json.dumps(inputs, sort_keys=True, default=str)
 
 
 def _cell(value: Any) -> str:
@@ -177,4 +210,4 @@ def batch(
             spread = here(Worker(job, cancelled=cancelled, memory=memory))
         whole.run(found, spread, on_answer or ignore)
         whole.write_table()
-        return [ledger.get(name) for name in whole.names]
+        return list(whole.answers())

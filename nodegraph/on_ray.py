@@ -20,7 +20,7 @@ from .errors import NodegraphError, PackageError, Problem, WorkflowError
 from .ledger import Answer
 from .record import owners_of
 from .rows import Row
-from .worker import Job, Worker
+from .worker import Job, Worker, stated
 
 AHEAD: Final = 2
 """Rows that a worker has at once: one that it runs, and the next."""
@@ -221,8 +221,7 @@ class _Crew:
 def _lost(row: Row, digest: str, count: int) -> Answer:
     message = f"{count} workers died at this row; is there enough memory?"
     problems = ({"code": "worker_died", "pointer": "", "message": message},)
-    given = {name: literal.value for name, literal in row.values.items()}
-    return Answer(row.number, row.name, False, 0.0, digest, given, {}, problems)
+    return Answer(row.number, row.name, False, 0.0, digest, stated(row), {}, problems)
 
 
 def _ray() -> Any:

@@ -18,8 +18,10 @@ FORMS: Final = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": ""}
 """Endings of data files, and what parts their cells."""
 NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.=+-]{0,99}"
 """What a row may be called: it is the name of its folder."""
+OWN: Final = ("batch.jsonl", "batch.lock", "rows.csv", "sheet.png")
+"""What a batch itself writes beside the folders of its rows."""
 _LONGEST: Final = 16 * 2**20
-"""Bytes of a line of JSON."""
+"""Bytes of a line of JSON, or characters of a row of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,15 @@ class Row:
     values: Mapping[str, Literal]
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def named(self) -> bool:
+        """Say whether it has a name, and so a folder; `name` is `#` and its number if not."""
+        return not self.name.startswith("#")
+
+    def unnamed(self, problems: Iterable[Problem]) -> "Row":
+        """Return what is told in the place of a row that may not have its name."""
+        return Row(self.number, f"#{self.number}", {}, tuple(problems))
+
 
 def read_rows(path: Path, flow: Workflow) -> Iterator[Row]:
     """Yield the rows of a file; its ending says how it is read. Paths in it start at its folder.
@@ -40,6 +51,9 @@ def read_rows(path: Path, flow: Workflow) -> Iterator[Row]:
     Raises:
         WorkflowError: the file cannot be read, or its header has a column that is no input.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        message = f"{path}: a device or pipe; name a file, or give lines of JSON to --data -"
+        raise WorkflowError([Problem("not_a_file", "", message)])
     if path.suffix.lower() not in FORMS:
         known = ", ".join(FORMS)
         message = f"{path}: is not known to hold rows; end its name with one of {known}"
@@ -58,13 +72,13 @@ def read_rows(path: Path, flow: Workflow) -> Iterator[Row]:
         raise WorkflowError([Problem("no_such_file", "", message)]) from error
 
 
-def requested(flow: Workflow, after: int) -> Iterator[Row]:
+def requested(flow: Workflow, after: int, answered: Callable[[str], bool]) -> Iterator[Row]:
     """Yield a row for each line of JSON on standard input, as soon as it is there.
 
     Paths in it start at the current folder, and lead where those of a flow may. Rows without an id
-    are numbered on from `after`.
+    are numbered on from `after`, past names that were answered.
     """
-    rows = _Rows(flow, Path.cwd(), "", number=after, served=True)
+    rows = _Rows(flow, Path.cwd(), "", number=after, answered=answered)
     yield from rows.lines(sys.stdin.buffer)
 
 
@@ -72,21 +86,27 @@ def given_rows(rows: Iterable[Mapping[str, Any]], flow: Workflow) -> Iterator[Ro
     """Yield a row for each mapping of values; paths in it start at the current folder."""
     made = _Rows(flow, Path.cwd(), "")
     for each in rows:
-        yield made.row(partial(dict[str, Any], each))
+        yield made.row(partial(made.mapping, each))
 
 
 class _Rows:
     """Numbers and names rows, and finds what is wrong with them."""
 
     def __init__(
-        self, flow: Workflow, base: Path, place: str, *, number: int = 0, served: bool = False
+        self,
+        flow: Workflow,
+        base: Path,
+        place: str,
+        *,
+        number: int = 0,
+        answered: Callable[[str], bool] | None = None,
     ) -> None:
-        """Begin after a number; `served` are requests of anybody, who may use a name again."""
+        """Begin after a number; requests of anybody may use a name again that was `answered`."""
         self.flow = flow
         self.base = base
         self.place = place
         self.number = number
-        self.served = served
+        self.answered = answered
         self.names: set[str] = set()
 
     def lines(self, file: BinaryIO) -> Iterator[Row]:
@@ -110,9 +130,17 @@ class _Rows:
             raise self._refusal(f"is {show(data)}, no object of inputs by name")
         return data
 
+    def mapping(self, given: Any) -> dict[str, Any]:
+        """Return the values of a row from Python."""
+        try:
+            return dict(given)
+        except (TypeError, ValueError):
+            raise self._refusal(f"is {show(given)}, no mapping of inputs by name") from None
+
     def table(self, file: TextIO, delimiter: str) -> Iterator[Row]:
         """Yield the rows of a table with a header; an empty cell leaves the flow's default."""
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             header = next(reader, list[str]())
         except csv.Error as error:
@@ -120,6 +148,7 @@ class _Rows:
         header = [word.strip() for word in header]
         self._check(header)
         while True:
+            lines.left = _LONGEST
             try:
                 cells = next(reader)
             except StopIteration:
@@ -158,37 +187,44 @@ class _Rows:
     def row(self, read: Callable[[], dict[str, Any]]) -> Row:
         """Return the next row; what cannot be read is said in it."""
         self.number += 1
-        name = numbered = f"{self.number:06d}"
+        name = f"#{self.number}"
         try:
             values = read()
-            if "id" in values and "id" not in self.flow.inputs:
-                name = self._name(values.pop("id"))
-            self._take(name)
-        except WorkflowError as error:
-            return Row(self.number, numbered, {}, error.problems)
-        try:
+            name = self._name(values)
             for key in values:
                 if key not in self.flow.inputs:
-                    help_ = near(key, self.flow.inputs) or f"; {self._known()}"
+                    help_ = near(str(key), self.flow.inputs) or f"; {self._known()}"
                     raise self._refusal(f"{key!r} is no input of the flow{help_}")
         except WorkflowError as error:
             return Row(self.number, name, {}, error.problems)
-        given = {k: Literal(v, self.base, self.served) for k, v in values.items()}
+        confined = self.answered is not None
+        given = {k: Literal(v, self.base, confined) for k, v in values.items()}
         return Row(self.number, name, given)
 
-    def _name(self, value: Any) -> str:
-        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        if isinstance(text, str) and re.fullmatch(NAME, text) and not text.endswith("."):
-            return text
-        said = "letters, digits and _ . = + - only, 100 at most, no point or sign in front"
-        raise self._refusal(f"the id {show(value)} cannot name a folder; use {said}")
+    def _name(self, values: dict[str, Any]) -> str:
+        """Return a row's name, which is no other row's; an `id` leaves the values."""
+        if "id" in values and "id" not in self.flow.inputs:
+            name = self._folder(values.pop("id"))
+            said = f"the id {name!r} stands twice, or numbers a row without an id"
+        else:
+            while self.answered and self.answered(f"{self.number:06d}"):
+                self.number += 1
+            name = f"{self.number:06d}"
+            said = f"has no id, and {name!r} is that of another row"
+        if self.answered is None:
+            if name.casefold() in self.names:
+                raise self._refusal(f"{said}; give each row its own")
+            self.names.add(name.casefold())
+        return name
 
-    def _take(self, name: str) -> None:
-        if self.served:
-            return
-        if name.casefold() in self.names:
-            raise self._refusal(f"the id {name!r} stands twice; give each row its own")
-        self.names.add(name.casefold())
+    def _folder(self, value: Any) -> str:
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not (isinstance(text, str) and re.fullmatch(NAME, text)) or text.endswith("."):
+            said = "letters, digits and _ . = + - only, 100 at most, no point or sign in front"
+            raise self._refusal(f"the id {show(value)} cannot name a folder; use {said}")
+        if text.casefold() in OWN:
+            raise self._refusal(f"the id {text!r} is a file of the batch itself; choose another")
+        return text
 
     def _known(self) -> str:
         return f"it takes {', '.join(self.flow.inputs) or 'nothing'}"
@@ -198,3 +234,25 @@ class _Rows:
 
     def _unfit(self, message: str) -> WorkflowError:
         return WorkflowError([Problem("bad_rows", "", f"{self.place}: {message}")])
+
+
+class _Lines:
+    """The lines of a table; none is given once a row has taken more than is `left` for it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.left = _LONGEST
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(self.left + 1)
+        if not line:
+            raise StopIteration
+        if len(line) > self.left:
+            while line and not line.endswith(("\n", "\r")):
+                line = self._file.readline(_LONGEST)
+            raise csv.Error(f"longer than {_LONGEST // 2**20} MiB")
+        self.left -= len(line)
+        return line

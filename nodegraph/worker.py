@@ -22,10 +22,12 @@ from .models import Models
 from .reach import Reach
 from .rows import Row
 from .settings import Settings
+from .values import is_json, show
 from .workflow import Literal, Workflow, plain_value
 from .writing import write_whole
 
-ERROR: Final = "error.json"
+ERROR: Final = "row-error.json"
+"""No output can be called so: names of outputs have no hyphen."""
 _TIDY: Final = 100
 """Rows after which what was learnt is kept and the store is trimmed."""
 
@@ -88,7 +90,7 @@ class Worker:
             Cancelled: the batch was cancelled.
         """
         began = perf_counter()
-        inputs = {name: plain_value(literal.value) for name, literal in row.values.items()}
+        inputs = stated(row)
         folder = self.job.out / row.name
         outputs: dict[str, Any] = {}
         problems: tuple[Problem, ...] = row.problems
@@ -110,7 +112,8 @@ class Worker:
                 said = f"{error.filename or folder}: {error.strerror or error}"
                 problems = (Problem("failed", "", said),)
         told = tuple({"code": p.code, "pointer": p.pointer, "message": p.message} for p in problems)
-        _tell_beside(folder, inputs, told, trace)
+        if row.named and not folder.is_symlink():
+            _tell_beside(folder, inputs, told, trace)
         taken = round(perf_counter() - began, 6)
         where = f"{os.uname().nodename}:{os.getpid()}"
         return Answer(row.number, row.name, not told, taken, digest, inputs, outputs, told, where)
@@ -130,6 +133,12 @@ class Worker:
         self.session.close(self._settings.store)
 
 
+def stated(row: Row) -> dict[str, Any]:
+    """Return a row's values as an answer has them: what JSON cannot hold is a text about it."""
+    values = {name: plain_value(literal.value) for name, literal in row.values.items()}
+    return {name: v if is_json(v) else show(v) for name, v in values.items()}
+
+
 def _shown(outputs: Outputs, out: Path) -> dict[str, Any]:
     """Return outputs as an answer says them: files by output, and values that are one word."""
     found: dict[str, Any] = {}
@@ -146,7 +155,7 @@ def _shown(outputs: Outputs, out: Path) -> dict[str, Any]:
 def _tell_beside(
     folder: Path, inputs: Mapping[str, Any], problems: tuple[Any, ...], trace: str
 ) -> None:
-    """Leave `error.json` in the folder of a row that failed, and none in that of another."""
+    """Leave a file in the folder of a row that failed, and none in that of another."""
     path = folder / ERROR
     try:
         if not problems:

@@ -45,8 +45,8 @@ with --input name=value. Paths on the command line start at the current folder.
 """
 BATCH = """\
 Run a workflow once for each row of a file. Models are loaded once; each row has a folder of its own
-in --out, named by its number or its column "id". A row that fails leaves error.json there, and the
-others go on. The same command goes on where it stopped, and runs only what is not done.
+in --out, named by its number or its column "id". A row that fails leaves row-error.json there, and
+the others go on. The same command goes on where it stopped, and runs only what is not done.
 
   nodegraph batch flow.json --data rows.csv --out many
   nodegraph batch flow.json --data rows.jsonl --out many --retry     those that failed, too

@@ -123,9 +123,10 @@ def _serve(arguments: argparse.Namespace, work: Session) -> int:
                 failed.append(answer.id)
             write(json.dumps({**answer.to_json(), "before": before}, default=str))
 
-        batch = Batch(job, ledger, retry=True, everything=arguments.all)
+        batch = Batch(job, ledger, retry=True, everything=arguments.all, guarded=True)
         worker = Worker(job, cancelled=arguments.stopped)
-        batch.run(requested(work.flow, ledger.highest), here(worker), tell)
+        rows = requested(work.flow, ledger.highest, ledger.has)
+        batch.run(rows, here(worker), tell)
     return 1 if failed else 0
 
 

@@ -65,15 +65,23 @@ def test_a_worker_answers_a_line_for_a_line(here: Path) -> None:
     assert (named["id"], named["ok"]) == ("mine", False)
     assert ask('{"id": "mine", "name": "x"}')["ok"] is True
     assert ask('{"id": "mine", "name": "x"}')["before"] is True
-    assert ask('{"id": "mine", "name": "y"}')["before"] is False
+    other = ask('{"id": "mine", "name": "y"}')  # what was answered is not overwritten
+    assert (other["id"], other["ok"]) == ("#6", False)
+    assert (
+        "'mine' has a result from other values; choose another" in other["problems"][0]["message"]
+    )
+    assert ask('{"id": "MINE", "nam": "x"}')["id"] == "#7"
+    assert (here / "served/mine/toy.toy").read_text().split()[-1] == "x"
+    assert ask('{"id": "000009", "name": "z"}')["ok"] is True
     (here / "late.toy").write_text("late")
-    assert ask('{"toy": "late.toy"}')["ok"] is True
+    late = ask('{"toy": "late.toy"}')
+    assert (late["id"], late["row"], late["ok"]) == ("000010", 10, True)
     worker.stdin.close()
     assert worker.wait(20) == 1
     assert worker.stdout.read() == ""
     again = start("--data", "-", "--out", "served")
     out, _ = again.communicate('{"name": "dog"}\n', timeout=20)
-    assert json.loads(out)["id"] == "000008"  # numbered on: nothing is overwritten
+    assert json.loads(out)["id"] == "000011"  # numbered on: nothing is overwritten
     assert again.returncode == 0
 
 
