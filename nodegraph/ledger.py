@@ -3,14 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
 from .errors import NodegraphError, Problem, WorkflowError
 from .jsontext import is_list, is_table
+from .outputs import value_file
+from .values import is_json
 from .writing import appending
 
 NAME: Final = "batch.jsonl"
+_ROWS: Final = 2**53
+"""More than anybody has; JSON's readers agree on numbers below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,11 @@ class Answer:
 
     @property
     def files(self) -> list[str]:
-        """The files of all outputs."""
-        return [str(file) for each in self.outputs.values() if is_list(each) for file in each]
+        """The files of all outputs; a value that stands here itself has one, too."""
+        files: list[str] = []
+        for name, each in self.outputs.items():
+            files += each if is_list(each) else [f"{self.id}/{value_file(name)}"]
+        return files
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as the ledger and standard output have it."""
@@ -47,13 +55,30 @@ class Answer:
             return None
         row, name, inputs = data.get("row"), data.get("id"), data.get("inputs")
         outputs, problems = data.get("outputs", {}), data.get("problems", [])
-        if not (isinstance(row, int) and isinstance(name, str) and is_table(inputs)):
+        seconds = data.get("seconds", 0.0)
+        if not (isinstance(row, int) and 0 < row < _ROWS and isinstance(name, str)):
             return None
-        if not (is_table(outputs) and is_list(problems) and all(map(is_table, problems))):
+        if not (isinstance(seconds, int | float) and isfinite(seconds)):
+            return None
+        if not (is_table(inputs) and is_json(inputs)):
+            return None
+        if not (is_table(outputs) and all(map(_is_output, outputs.values()))):
+            return None
+        if not (is_list(problems) and all(map(_is_problem, problems))):
             return None
         done, digest = data.get("ok") is True, str(data.get("digest", ""))
         rest = outputs, tuple(problems), str(data.get("where", ""))
-        return cls(row, name, done, data.get("seconds", 0.0), digest, inputs, *rest)
+        return cls(row, name, done, seconds, digest, inputs, *rest)
+
+
+def _is_output(value: Any) -> bool:
+    if is_list(value):
+        return all(isinstance(file, str) for file in value)
+    return isinstance(value, bool | int | float | str) and is_json(value)
+
+
+def _is_problem(data: Any) -> bool:
+    return is_table(data) and "message" in data and all(isinstance(v, str) for v in data.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +93,8 @@ class _Place:
 class Ledger:
     """Appends answers to a file in the batch's folder; one process at a time has it.
 
-    What a process that was killed has left of its last line is passed over.
+    What a process that was killed has left of its last line is passed over, as is any line that is
+    none of a ledger. Names that differ in case alone are one: they may be one folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,6 +112,7 @@ class Ledger:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
             self._file = appending(self.path)
+            self._end = self._read()
         except Timeout:
             message = f"{folder}: another batch is at work in this folder; choose another --out"
             raise WorkflowError([Problem("busy_out", "", message)]) from None
@@ -93,7 +120,6 @@ class Ledger:
             said = f"{folder}: cannot be written: {error.strerror or error}"
             message = f"{said}; choose another folder with --out"
             raise WorkflowError([Problem("unwritable_out", "", message)]) from error
-        self._end = self._read()
 
     def _read(self) -> int:
         self._file.seek(0)
@@ -112,7 +138,7 @@ class Ledger:
 
     def _know(self, answer: Answer, start: int, size: int) -> None:
         place = _Place(answer.row, answer.ok, answer.digest, start, size)
-        self._places[answer.id] = place
+        self._places[answer.id.casefold()] = place
 
     def __enter__(self) -> "Ledger":
         return self
@@ -128,16 +154,16 @@ class Ledger:
 
     def has(self, name: str) -> bool:
         """Say whether a row was ever answered."""
-        return name in self._places
+        return name.casefold() in self._places
 
     def state(self, name: str, digest: str) -> bool | None:
         """Say whether a row was done from the same (True), failed from it (False), or neither."""
-        place = self._places.get(name)
+        place = self._places.get(name.casefold())
         return place.ok if place is not None and place.digest == digest != "" else None
 
     def get(self, name: str) -> Answer:
         """Return the last answer of a row that there is one of."""
-        place = self._places[name]
+        place = self._places[name.casefold()]
         with self.path.open("rb") as file:
             file.seek(place.start)
             answer = _answer(file.read(place.size))

@@ -42,6 +42,11 @@ class Claims:
             raise ValueError(f"{file} is written by {other!r} already; choose another name")
 
 
+def value_file(name: str) -> str:
+    """Name the file of an output whose value is not of a port's type."""
+    return f"{name}.json"
+
+
 def write_outputs(
     values: Mapping[str, Any],
     folder: Path,
@@ -88,7 +93,7 @@ def _write(name: str, value: Any, scratch: Path, record: Mapping[str, Any]) -> l
         ]
     if isinstance(value, Path):
         return [Written(name, None, str(value))]
-    path = scratch / f"{name}.json"
+    path = scratch / value_file(name)
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
     path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return [Written(name, path, _short(text))]

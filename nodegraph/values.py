@@ -108,9 +108,10 @@ def from_text(text: str, type_: PortType) -> Any:
     if type_.kind == "choice" and text in type_.choices:
         return text
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text  # the check says what would be right
+    return value if is_json(value) else text
 
 
 def conform(value: Any, type_: PortType) -> Any:
