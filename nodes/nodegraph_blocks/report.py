@@ -33,11 +33,15 @@ class ReportCodec(Codec["Report"]):
         Raises:
             ValueError: the file is no report.
         """
-        fields: Any = json.loads(path.read_text("utf-8"))
-        if not isinstance(fields, dict) or "settings" not in fields or "rows" not in fields:
+        try:
+            fields: Any = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            fields = None
+        found = _table(fields)
+        settings, rows = _table(found.get("settings")), _table(found.get("rows"))
+        if "settings" not in found or not rows or not all(map(_is_row, rows.values())):
             raise ValueError(f"{path.name}: it is no report; give one that blocks.evaluate wrote")
-        found = cast(dict[str, Any], fields)
-        return Report(found["settings"], found["rows"])
+        return Report(settings, rows)
 
     @staticmethod
     def write(value: "Report", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:
@@ -82,6 +86,14 @@ class Report:
         rule = tuple("-" * width for width in widths)
         lines = [_line(row, widths) for row in (head, rule, *body)]
         return "\n".join(lines)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _is_row(value: object) -> bool:
+    return all(isinstance(_table(value).get(key), int | float) for key, _ in COLUMNS)
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

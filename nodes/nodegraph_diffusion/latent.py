@@ -26,12 +26,13 @@ class LatentCodec(Codec["Latent"]):
         """Read a latent that was written before.
 
         Raises:
-            ValueError: the file is no safetensors file or has no tensor `latent`.
+            ValueError: the file is no safetensors file or has no tensor `latent` of fractions.
         """
-        tensors = read_tensors(path)
-        if "latent" not in tensors:
-            raise ValueError(f"{path.name}: there is no tensor 'latent'; give a latent's file")
-        return Latent(tensors["latent"].float())
+        latent = read_tensors(path).get("latent")
+        if latent is None or not latent.is_floating_point():
+            said = "no tensor 'latent'" if latent is None else f"a latent of {latent.dtype}"
+            raise ValueError(f"{path.name}: there is {said}; give a latent's file")
+        return Latent(latent.float())
 
     @staticmethod
     def write(value: "Latent", stem: Path, record: Mapping[str, Any] | None) -> list[Path]:

@@ -180,6 +180,11 @@ def _check(unet: UNet, latent: Latent, positive: Conditioning, negative: Conditi
             f"sample: the latent has {channels} channels{added}, the UNet wants "
             f"{config.in_channels}; use a latent and a model of one kind"
         )
+    if config.out_channels != channels:
+        raise ValueError(
+            f"sample: the latent has {channels} channels and the UNet predicts "
+            f"{config.out_channels}; use a model that predicts as many"
+        )
     if not bool(latent.samples.isfinite().all()):
         raise ValueError(
             "sample: the latent to start from is not finite; repair the node or file it is from"

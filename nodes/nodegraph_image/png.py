@@ -18,8 +18,11 @@ def check_rows(data: bytes) -> None:
     """Refuse a PNG whose rows end before its height: decoders leave the rest black.
 
     Raises:
-        ValueError: it is truncated, or has no palette where its colours are of one.
+        ValueError: it is truncated, does not begin with its header, or has no palette where its
+            colours are of one.
     """
+    if data[12:16] != b"IHDR":
+        raise ValueError("it does not begin with its header")
     if data[25] == 3 and not any(kind == b"PLTE" for kind, _ in _chunks(data)):
         raise ValueError("it has no palette")
     wanted = _size(data)

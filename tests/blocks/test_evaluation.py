@@ -96,9 +96,17 @@ def test_a_report_is_written_read_and_shown(evaluation: Evaluation, tmp_path: Pa
     assert len(table) == 3 + len(evaluation.rows)
 
 
-def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "3", "{", "[" * 100_000, "\udcff", '{"settings": {}, "rows": {}}'),
+        *('{"settings": 3, "rows": 4}', '{"settings": {}, "rows": {"a": 3}}'),
+        '{"settings": {}, "rows": {"a": {"edge_f1": "x"}}}',
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
-    path.write_text("[]")
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError, match="it is no report"):
         ReportCodec.read(path)
 

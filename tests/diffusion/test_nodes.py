@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from nodegraph import Cancelled, Context
@@ -289,6 +290,13 @@ def test_a_file_that_is_no_latent_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match=r"no\.safetensors: .*; give a safetensors file"):
         LatentCodec.read(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_a_latent_of_no_fractions_is_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    save_file({"latent": torch.zeros(1, 4, 2, 2, dtype=dtype)}, tmp_path / "l.safetensors")
+    with pytest.raises(ValueError, match=f"there is a latent of {dtype}; give a latent's file"):
+        LatentCodec.read(tmp_path / "l.safetensors")
 
 
 def test_latents_are_stored_and_told_apart(tmp_path: Path) -> None:

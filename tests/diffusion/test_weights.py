@@ -26,6 +26,7 @@ from nodegraph_diffusion.weights import (
     save_controlnet,
     save_vae,
 )
+from nodegraph_diffusion.weights.configs import bounded
 from tests.diffusion.references import (
     HINT_WIDTHS,
     TEXT,
@@ -405,6 +406,10 @@ def test_a_controlnet_of_a_kind_not_supported_is_refused_by_name(
         ('{"vae": {"widths": [0, 0, 0, 0]}}', "has the size 0"),
         ('{"vae": {"latent_channels": -4}}', "has the size -4"),
         ('{"vae": {"widths": []}}', "describes a network of 0 blocks"),
+        ('{"vae": {"scale_factor": 0}}', "scales latents by 0.0; it is damaged"),
+        ('{"vae": {"scale_factor": NaN}}', "scales latents by nan"),
+        ('{"vae": {"scale_factor": 1e999}}', "scales latents by inf"),
+        ('{"vae": {"in_channels": 1}}', "codes pictures of 1 channels, not 3"),
         ('{"vae": 3}', "its configuration is wrong at"),
     ],
 )
@@ -416,3 +421,35 @@ def test_a_bad_configuration_in_a_file_is_refused(
     save_file(tensors, path, {"nodegraph.config": config})
     with pytest.raises(WeightsError, match=message):
         load_vae_file(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"heads": 7}, "splits 24 channels into 7 attention heads"),
+        ({"positions": 2}, "has places for 2 tokens"),
+    ],
+)
+def test_a_text_encoder_that_could_not_compute_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WeightsError, match=message):
+        bounded(replace(TEXT, **changes), "c.safetensors")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"heads": 7}, {"heads": None, "head_width": 1000}, {"heads": None, "head_width": 5}]
+)
+def test_a_unet_whose_heads_do_not_fit_is_refused(changes: dict[str, Any]) -> None:
+    for config in (replace(UNET, **changes), ControlNetConfig(replace(UNET, **changes))):
+        with pytest.raises(WeightsError, match=r"channels into .* attention heads"):
+            bounded(config, "c.safetensors")
+
+
+@pytest.mark.parametrize("row", [-1, 10, 2**31 - 1])
+def test_a_table_of_words_that_names_no_rows_is_refused(tmp_path: Path, row: int) -> None:
+    path, text = tmp_path / "c.safetensors", CLIPTextModel(replace(TEXT, rows=10))
+    text.text_model.embeddings.token_rows[5] = row
+    save_checkpoint(path, UNetModel(UNET), AutoencoderKL(VAE), text, "toy")
+    with pytest.raises(WeightsError, match="its token_rows name no rows of its 10; it is damaged"):
+        load_checkpoint_file(path)

@@ -79,6 +79,10 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: png(header(4, 1, 2, 3), (b"IDAT", zlib.compress(b"\0\x1b"))),
         "it has no palette",
     ),
+    "png with a chunk before its header": (
+        lambda: png((b"tEXt", b"a\0b"), header(2, 1, 8, 0), (b"IDAT", zlib.compress(bytes(3)))),
+        "it does not begin with its header",
+    ),
     "png whose rows end early": (
         lambda: png(header(4, 4), (b"IDAT", zlib.compress(bytes(26)))),
         "it is truncated: 26 of 52 bytes of its rows are there",

@@ -97,7 +97,35 @@ def bounded(config: C, place: str) -> C:
     blocks = _blocks(config)
     if not 0 < blocks <= MAX_BLOCKS:
         raise WeightsError(f"{place}: describes a network of {blocks} blocks; it is damaged")
+    unfit = _unfit(config)
+    if unfit:
+        raise WeightsError(f"{place}: {unfit}; it is damaged or of another kind of model")
     return config
+
+
+def _unfit(config: Config) -> str:
+    """Say in which way a network of possible sizes could not compute, if in any."""
+    match config:
+        case ControlNetConfig():
+            return _unfit(config.unet)
+        case UNetConfig():
+            levels = zip(config.widths, config.transformers, strict=False)
+            widths = [*(width for width, depth in levels if depth), config.widths[-1]]
+            return next(filter(None, (_unsplit(w, config.heads_of(w)) for w in widths)), "")
+        case VAEConfig():
+            if config.in_channels != 3:
+                return f"codes pictures of {config.in_channels} channels, not 3"
+            factor = config.scale_factor
+            return "" if 0 < factor < 1000 else f"scales latents by {factor}"
+        case CLIPTextConfig():
+            if config.positions < 3:  # a word stands between the marks of start and end
+                return f"has places for {config.positions} tokens"
+            return _unsplit(config.width, config.heads)
+
+
+def _unsplit(width: int, heads: int) -> str:
+    fits = heads > 0 and width % heads == 0
+    return "" if fits else f"splits {width} channels into {heads} attention heads"
 
 
 def _sizes(value: object) -> Iterator[int]:

@@ -160,7 +160,14 @@ def _text(
 ) -> CLIPTextModel:
     tensors = _bare_text(tensors)
     config = configs.bounded(config or detect.text_config(tensors), tensors.place)
-    return assemble(lambda: CLIPTextModel(config), tensors, "text encoder", dtype, device)
+    model = assemble(lambda: CLIPTextModel(config), tensors, "text encoder", dtype, device)
+    if config.rows is not None:
+        rows = model.text_model.embeddings.token_rows
+        if rows.dtype != torch.int32 or int(rows.min()) < 0 or int(rows.max()) >= config.rows:
+            raise WeightsError(
+                f"{tensors.place}: its token_rows name no rows of its {config.rows}; it is damaged"
+            )
+    return model
 
 
 def _used(tensors: Tensors) -> Tensors:
