@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from nodegraph import node
-from nodegraph_image.picture import Bytes, Floats, Image, from_bytes, quantise
+from nodegraph_image.picture import MAX_PIXELS, Floats, Image, from_bytes, quantise
 from nodegraph_image.resizing import scale
 
 Colour = Annotated[str, Field(pattern="^#[0-9A-Fa-f]{6}$")]
@@ -47,9 +47,16 @@ def grid(
     """
     from nodegraph_image.drawing import Style, draw  # with fonts, when a sheet is drawn
 
-    pictures = [_sized(pixels, size) for image in images for pixels in image.pixels]
-    if not pictures:
+    given = [pixels for image in images for pixels in image.pixels]
+    if not given:
         raise ValueError("grid: there are no pictures; give at least one in 'images'")
+    area = sum(math.prod(_sides(pixels, size)) for pixels in given)
+    if area > MAX_PIXELS:  # before any is scaled
+        raise ValueError(
+            f"grid: a sheet of at least {area:,} is more than {MAX_PIXELS:,} pixels; "
+            "set 'size' to shrink the pictures"
+        )
+    pictures = [quantise(scale(pixels, *_sides(pixels, size))) for pixels in given]
     across = columns or math.ceil(math.sqrt(len(pictures)))
     down = math.ceil(len(pictures) / across)
     _refuse_surplus("labels", len(labels), "pictures", len(pictures))
@@ -65,9 +72,8 @@ def _refuse_surplus(port: str, given: int, things: str, there: int) -> None:
         raise ValueError(f"grid: {given} {port} for {there} {things}; give at most one for each")
 
 
-def _sized(pixels: Floats, size: int) -> Bytes:
+def _sides(pixels: Floats, size: int) -> tuple[int, int]:
+    """Return width and height of a picture when its longer side is `size`, or as it is."""
     height, width = pixels.shape[:2]
-    if size:
-        ratio = size / max(height, width)
-        pixels = scale(pixels, max(1, round(width * ratio)), max(1, round(height * ratio)))
-    return quantise(pixels)
+    ratio = size / max(height, width) if size else 1
+    return max(1, round(width * ratio)), max(1, round(height * ratio))

@@ -95,6 +95,12 @@ def test_a_sheet_that_could_not_be_read_again_is_refused() -> None:
         grid([tall, wide])
 
 
+def test_a_sheet_that_is_too_large_is_refused_before_its_pictures_grow() -> None:
+    many = Image(np.zeros((300, 2, 2, 3), np.float32))  # 60 GB of pixels
+    with pytest.raises(ValueError, match="a sheet of at least 5,033,164,800 is more than"):
+        grid([many], size=4096)
+
+
 def test_an_endless_word_wraps_in_no_time_or_is_refused() -> None:
     lines = wrap("w" * 4000, FONT, 100)
     assert "".join(lines) == "w" * 4000
