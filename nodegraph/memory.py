@@ -9,7 +9,7 @@ from functools import cache
 from threading import Lock
 from typing import Any, Final
 
-from .errors import NodegraphError
+from .errors import Problem, WorkflowError
 from .jsontext import is_list
 from .ports import declared_port
 
@@ -101,18 +101,18 @@ def memory_limit() -> int:
     """Return how many bytes may be held: NODEGRAPH_MEMORY in GiB, or half of the machine's.
 
     Raises:
-        NodegraphError: that is no number of at least 0.
+        WorkflowError: that is no number of at least 0.
     """
     said = os.environ.get("NODEGRAPH_MEMORY")
     if not said:
         return int(_machine() * _SHARE)
     try:
         limit = float(said)
-        if not 0 <= limit < math.inf:
+        if not 0 <= limit * GIB < math.inf:
             raise ValueError
     except ValueError:
         message = f"NODEGRAPH_MEMORY: {said!r} is no size; give gibibytes, such as 8, or 0"
-        raise NodegraphError(message) from None
+        raise WorkflowError([Problem("bad_setting", "", message)]) from None
     return int(limit * GIB)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .entry import TEXT, Entry, Unstorable, entry_at, read_entry, write_entry
-from .errors import NodegraphError, reason
+from .errors import Problem, WorkflowError, reason
 from .manifest import cache_folder
 from .ports import port_named
 from .writing import fresh, sweep
@@ -44,16 +44,16 @@ def store_limit() -> int:
     """Return the bytes that may be stored: NODEGRAPH_STORE_LIMIT in GiB, or 10 GiB.
 
     Raises:
-        NodegraphError: that is no number above 0.
+        WorkflowError: that is no number above 0.
     """
     said = os.environ.get("NODEGRAPH_STORE_LIMIT") or "10"
     try:
         limit = float(said)
-        if not 0 < limit < math.inf:
+        if not 0 < limit * GIB < math.inf:
             raise ValueError
     except ValueError:
         message = f"NODEGRAPH_STORE_LIMIT: {said!r} is no size; give gibibytes, such as 20"
-        raise NodegraphError(message) from None
+        raise WorkflowError([Problem("bad_setting", "", message)]) from None
     return int(limit * GIB)
 
 
