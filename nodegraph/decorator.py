@@ -1,6 +1,7 @@
 """The `@node` decorator: reads a function's signature and attaches its specification."""
 
 from collections.abc import Callable
+from inspect import getattr_static
 from typing import Any, Literal, TypeVar, overload
 
 from .signature import read_signature
@@ -57,5 +58,5 @@ def node(
 
 def spec_of(function: object) -> NodeSpec | None:
     """Return the specification of a node function, or None for anything else."""
-    spec = getattr(function, "__nodegraph_node__", None)
+    spec = getattr_static(function, "__nodegraph_node__", None)  # asks nothing of odd objects
     return spec if isinstance(spec, NodeSpec) else None

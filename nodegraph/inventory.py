@@ -2,6 +2,7 @@
 
 import json
 from importlib import import_module
+from inspect import getattr_static
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -41,8 +42,9 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
     specs: dict[str, NodeSpec] = {}
     for attribute, value in vars(loaded).items():
         spec = spec_of(value)
-        owner = getattr(value, "__module__", "").partition(".")[0]
-        if spec is not None and owner == top and spec.name == attribute:
+        if spec is None or spec.name != attribute:
+            continue
+        if value.__module__.partition(".")[0] == top:
             specs[attribute] = spec
     for attribute in specs:
         places = sorted(DECLARED[top, attribute])
@@ -64,7 +66,8 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
 
 
 def _ports(loaded: ModuleType, specs: dict[str, NodeSpec]) -> dict[str, Any]:
-    declared = [getattr(value, "__nodegraph_port__", None) for value in vars(loaded).values()]
+    values = vars(loaded).values()
+    declared = [getattr_static(value, "__nodegraph_port__", None) for value in values]
     found = {port.id: port for port in declared if isinstance(port, Port)}
     for spec in specs.values():
         types = [port.type for port in spec.inputs.values()]

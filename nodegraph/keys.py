@@ -170,10 +170,9 @@ class Keys:
         return self._owners[port]
 
     def _owner(self, port: str) -> str:
-        for name in self._packages.names:
-            owners = self._packages.entries[name]
-            if any(port.startswith((f"{o.module}.", f"{o.module}:")) for o in owners):
-                return name
+        owner = self._packages.owner(port)
+        if owner:
+            return owner
         raise PackageError(f"{port}: belongs to no installed package; install it again")
 
     def _value(self, step: Step, port: str, value: Any) -> Token:

@@ -28,6 +28,12 @@ class Package:
         """The version of its distribution."""
         return field_of(self.point.dist, "Version") or "0"
 
+    def kinship(self, identity: str) -> int:
+        """Say how near a port class, as `module:Class`, is: 0 where it is another's."""
+        theirs, own = identity.partition(":")[0].split("."), self.module.split(".")
+        pairs = enumerate(zip(theirs, own, strict=False))
+        return next((n for n, (a, b) in pairs if a != b), min(len(theirs), len(own)))
+
     def function(self, name: str) -> Callable[..., Any]:
         """Import the package and return a node function.
 

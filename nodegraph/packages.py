@@ -98,6 +98,12 @@ class Packages:
             remember_import(owner, self.manifest(package))
         return function
 
+    def owner(self, identity: str) -> str:
+        """Return the package of a port class, given as `module:Class`; "" where there is none."""
+        near = {n: max(p.kinship(identity) for p in sides) for n, sides in self.entries.items()}
+        nearest = max(sorted(near), key=near.__getitem__, default="")
+        return nearest if near.get(nearest) else ""
+
     def _modules(self) -> tuple[str, ...]:
         return tuple(sorted({p.module for owners in self.entries.values() for p in owners}))
 

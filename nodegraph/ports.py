@@ -103,12 +103,20 @@ def _guarded(codec: type[Codec[Any]], identity: str) -> type[Codec[Any]]:
     given: Any = codec
     if not (isinstance(given, type) and issubclass(given, Codec)):
         raise PackageError(f"{identity}: its codec is {given!r}; give a class derived from Codec")
+    suffixes: object = codec.suffixes
+    if not isinstance(suffixes, tuple | list) or not all(map(_is_suffix, codec.suffixes)):
+        help_ = 'write such as (".png",), small, with the point and the comma'
+        raise PackageError(f"{identity}: its codec's suffixes are {suffixes!r}; {help_}")
     own = {
         ability: staticmethod(contained(f"{identity}, {ability}:")(getattr(codec, ability)))
         for ability in ABILITIES
         if codec.can(ability)
     }
     return type(codec.__name__, (codec,), own)
+
+
+def _is_suffix(suffix: object) -> bool:
+    return isinstance(suffix, str) and suffix == suffix.lower() and suffix[:1] == "."
 
 
 def declared_port(value: object) -> Port | None:

@@ -140,7 +140,7 @@ class Resolver:
         if not package:
             return True
         owners = self.packages.entries.get(package, ())
-        return any(identity.startswith((f"{o.module}.", f"{o.module}:")) for o in owners)
+        return any(owner.kinship(identity) for owner in owners)
 
     def declaration(self, name: str) -> Declaration:
         """Return a declared input.

@@ -227,6 +227,35 @@ def test_a_codec_that_is_none_is_refused_where_it_is_declared() -> None:
             pass
 
 
+@pytest.mark.parametrize("suffixes", [".box", ("box",), (".BOX",), None])
+def test_suffixes_that_no_file_has_are_refused_where_they_are_declared(suffixes: Any) -> None:
+    class BoxCodec(nodegraph.Codec[Any]):
+        pass
+
+    BoxCodec.suffixes = suffixes
+    with pytest.raises(nodegraph.PackageError, match=r"suffixes are .*; write such as \(\".png\""):
+        nodegraph.port(codec=BoxCodec)(type("Box", (), {}))
+
+
+def test_a_type_may_stand_beside_the_module_of_the_nodes(
+    install: Install, here: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "__init__.py").write_text("")
+    kind, _, _ = BOX.format(**GOOD).partition("@node")
+    (tmp_path / "odd" / "kind.py").write_text(kind)
+    nodes = "from nodegraph import node\nfrom .kind import Box\n"
+    nodes += "@node(sink=True)\ndef box(given: Box | None = None) -> Box: return Box()\n"
+    (tmp_path / "odd" / "nodes.py").write_text(nodes)
+    install("[nodegraph.nodes]\nodd = odd.nodes\n")
+    (here / "given.box").write_text("")
+    (here / "boxed.json").write_text(json.dumps(BOXED))
+    assert main(["run", "boxed.json", "--given", "given.box", "--out", "out"]) == 0
+    assert (here / "out" / "b.box").read_text() == "box"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "odd"]:
+        del sys.modules[name]
+
+
 def test_nothing_but_the_command_line_itself_leaves_the_program(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,3 +147,19 @@ def test_a_node_that_is_defined_twice_is_refused_with_both_places(put: Put) -> N
     assert problem.code == "broken_package"
     assert "'one' is two nodes: twice_nodes, line 2 and twice_nodes, line 7" in problem.message
     assert nodegraph.check(flow("fine.one")) == ()
+
+
+CROWDED = """
+from random import random
+from functools import partial
+class Odd:
+    def __getattr__(self, name):
+        raise RuntimeError("outside of a context")
+odd, add, nothing = Odd(), [].append, partial(print)
+nothing.__module__ = None
+"""
+
+
+def test_whatever_else_stands_in_a_module_is_no_node(put: Put) -> None:
+    put("crowded", CROWDED + GOOD.format(name="one", value=1))
+    assert Packages.installed().manifest("crowded").nodes == ("one",)
