@@ -4,12 +4,14 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
@@ -175,7 +177,7 @@ def _call(
         raise Cancelled
     clock.asked, began = False, perf_counter()
     given = {n: conform(plain(value), spec.inputs[n].type) for n, value in arguments.items()}
-    before, state = contents(list(given.values())), _random_state()
+    before, state = contents(list(given.values())), _surroundings()
     answers: list[Any] = []
     with scratch() as out:
         for _ in range(2):
@@ -225,8 +227,13 @@ def _harm(before: Any, given: list[Any], state: Mapping[str, Any]) -> str:
     """Say what a call has changed that others rely on, or ""."""
     if changed(before, contents(given)):
         return "changed a value that it was given; return a new one"
-    after = _random_state()
-    if any(after[name] != told for name, told in state.items()):  # not of one imported since
+    after = _surroundings()
+    if after.pop("folder") != state["folder"]:
+        os.chdir(state["folder"])
+        return "changed the current folder; use absolute paths, such as those of Context.scratch"
+    if any(
+        told != state[name] for name, told in after.items() if name in state
+    ):  # not of one imported since
         return "used the global random state; use a generator of its own, with a seed"
     return ""
 
@@ -273,10 +280,10 @@ def _digest(value: Any) -> Any:
     return json.dumps(value, sort_keys=True, default=repr)
 
 
-def _random_state() -> dict[str, Any]:
-    """Return the state of every global generator that is there."""
+def _surroundings() -> dict[str, Any]:
+    """Return the state of every global generator that is there, and the current folder."""
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    found: dict[str, Any] = {"random": random.getstate()}
+    found: dict[str, Any] = {"random": random.getstate(), "folder": Path.cwd()}
     if numpy is not None:
         found["numpy"] = repr(numpy.random.get_state())
     if torch is not None:

@@ -105,7 +105,9 @@ def _write_port(name: str, value: Any, stem: Path, record: Mapping[str, Any]) ->
     if codec is None or not codec.can("write"):
         kind = type(value).__name__
         return [Written(name, None, f"a {kind} has no file form, nothing was written")]
-    paths = codec.write(value, stem, record)
+    paths = [Path(path) for path in codec.write(value, stem, record)]
+    if not paths:
+        return [Written(name, None, f"{article(type(value).__name__)} that wrote no file")]
     return [Written(name, path, _described(value, codec)) for path in paths]
 
 

@@ -213,12 +213,14 @@ def _is_key(key: object) -> bool:
 
 
 def show(value: Any) -> str:
-    """Write a value as JSON does, text in single quotes, shortened; whatever it is."""
+    """Write a value as JSON does, or as Python what JSON has not; text in single quotes; short."""
     if isinstance(value, str | Path):
         text = repr(str(value))
+    elif isinstance(value, float) or is_json(value):
+        text = json.dumps(value, default=repr, ensure_ascii=False)
     else:
         try:
-            text = json.dumps(value, default=repr, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError):
             text = repr(value)
+        except Exception:  # noqa: BLE001 (a stranger's `__repr__`, or one too deep)
+            text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"

@@ -114,6 +114,7 @@ Pytested = Callable[..., subprocess.CompletedProcess[str]]
         ("rude", "box.items.append(n); return box", "changed a value that it was given"),
         ("fickle", "return Box([object()])", "differs between two equal calls"),
         ("dicey", "return Box([random.random()])", "used the global random state"),
+        ("roving", "import os; os.chdir('/'); return box", "changed the current folder"),
         ("leaving", "raise SystemExit(3)", "raised SystemExit: 3; raise a ValueError in words"),
         ("lying", "return 3", "output 'output': 3 is not a box"),
         ("lossy", "return Box(['a', b'b'][:1] + [float('nan')])", "cannot be stored and restored"),

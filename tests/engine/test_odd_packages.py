@@ -219,6 +219,19 @@ def test_what_cannot_be_described_is_written(boxed: Callable[..., int], here: Pa
     assert (here / "out" / "b.box").read_text() == "box"
 
 
+def test_paths_may_be_texts_and_none_is_said(boxed: Callable[..., int], here: Path) -> None:
+    write = "p = stem.with_suffix('.box'); p.write_text('box'); return [str(p)]"
+    assert boxed(write=write) == 0
+    assert (here / "out" / "b.box").read_text() == "box"
+
+
+def test_an_output_of_which_no_file_was_written_is_told(
+    boxed: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert boxed(write="return []") == 0
+    assert "b: a Box that wrote no file" in capsys.readouterr().out
+
+
 def test_a_codec_that_is_none_is_refused_where_it_is_declared() -> None:
     with pytest.raises(nodegraph.PackageError, match=r"Box: its codec is .*; give a class"):
 
