@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -83,8 +84,7 @@ class Models:
         """Return the bytes of a model's weights by dtype, as the packages' probes count them."""
         for name in self.places.probes:
             try:
-                with contained(f"probe {name!r}"):
-                    counted: object = self._module(name).weights(path)
+                counted = self._answer(name, "weights", path)
             except Exception:  # noqa: BLE001 (a stranger's code, which may know no weights)
                 continue
             if counted and _are_weights(counted):
@@ -97,8 +97,7 @@ class Models:
         for name in self.places.probes:
             failed = f"{path.name}: probe {name!r} failed"
             try:
-                with contained("it"):
-                    told: object = self._module(name).probe(path)
+                told = self._answer(name, "probe", path)
             except (ValueError, OSError) as error:
                 complaints.append(str(error) or f"{failed}: {reason(error)}")
             except NodegraphError as error:
@@ -113,6 +112,11 @@ class Models:
         if complaints:
             raise Misfit("bad_model", complaints[0])
         return None
+
+    def _answer(self, name: str, ability: str, path: Path) -> object:
+        """Call a function of a probe, which can neither end the program nor spoil its output."""
+        with contained("it"), redirect_stdout(sys.stderr):
+            return getattr(self._module(name), ability)(path)
 
     def _module(self, name: str) -> Any:
         if name not in self._probes:

@@ -149,6 +149,20 @@ def test_a_probe_that_answers_nonsense_hurts_no_file_that_another_knows(
     assert f"a.file: big.safetensors: probe 'odd' failed: {fault}" in said
 
 
+def test_what_a_probe_prints_is_no_part_of_an_answer(
+    install: Install, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "print('loaded')\ndef probe(path):\n    print('asked')\n"
+    (tmp_path / "odd_probe.py").write_text(source)
+    install("[nodegraph.probes]\nodd = odd_probe\n")
+    (tmp_path / "flow.json").write_text(json.dumps(LOADING))
+    (models / "big.safetensors").write_text("nobody knows this")
+    assert main(["check", str(tmp_path / "flow.json"), "--models", str(models), "--json"]) == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["problems"]
+    assert said.err == "loaded\nasked\n"
+
+
 BOX = """
 from nodegraph import Codec, node, port
 class BoxCodec(Codec):
