@@ -2,10 +2,10 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, cast
 
 from .jsontext import is_list, is_table
 from .ports import declared_port
@@ -42,8 +42,8 @@ def _look(value: Any, seen: set[int], depth: int) -> Any:
     declared = declared_port(value)
     if declared is not None and declared.codec.can("digest"):
         return declared.codec.digest(value)
-    if _is_row(value):
-        return [_look(item, seen, depth + 1) for item in value]
+    if isinstance(value, list | tuple):
+        return [_look(item, seen, depth + 1) for item in cast("list[Any]", value)]
     buffer = _buffer(value)
     if buffer:
         return buffer
@@ -51,10 +51,6 @@ def _look(value: Any, seen: set[int], depth: int) -> Any:
     if is_table(value):
         return [parts, {repr(key): _look(item, seen, depth + 1) for key, item in value.items()}]
     return parts or repr(value)
-
-
-def _is_row(value: Any) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, list | tuple)
 
 
 def _buffer(value: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, TypeGuard, TypeVar, overload
 
 from .errors import PackageError, contained, reason
 
@@ -98,15 +98,13 @@ def port(cls: C | None = None, *, codec: type[Codec[Any]] = Codec) -> C | Callab
     return attach if cls is None else attach(cls)
 
 
-def _guarded(codec: type[Codec[Any]], identity: str) -> type[Codec[Any]]:
+def _guarded(codec: object, identity: str) -> type[Codec[Any]]:
     """Return a codec whose methods cannot end the program."""
-    given: Any = codec
-    if not (isinstance(given, type) and issubclass(given, Codec)):
-        raise PackageError(f"{identity}: its codec is {given!r}; give a class derived from Codec")
-    suffixes: object = codec.suffixes
-    if not isinstance(suffixes, tuple | list) or not all(map(_is_suffix, codec.suffixes)):
+    if not _is_codec(codec):
+        raise PackageError(f"{identity}: its codec is {codec!r}; give a class derived from Codec")
+    if not _are_suffixes(codec.suffixes):
         help_ = 'write such as (".png",), small, with the point and the comma'
-        raise PackageError(f"{identity}: its codec's suffixes are {suffixes!r}; {help_}")
+        raise PackageError(f"{identity}: its codec's suffixes are {codec.suffixes!r}; {help_}")
     own = {
         ability: staticmethod(contained(f"{identity}, {ability}:")(getattr(codec, ability)))
         for ability in ABILITIES
@@ -115,8 +113,16 @@ def _guarded(codec: type[Codec[Any]], identity: str) -> type[Codec[Any]]:
     return type(codec.__name__, (codec,), own)
 
 
-def _is_suffix(suffix: object) -> bool:
-    return isinstance(suffix, str) and suffix == suffix.lower() and suffix[:1] == "."
+def _is_codec(value: object) -> TypeGuard[type[Codec[Any]]]:
+    return isinstance(value, type) and issubclass(value, Codec)
+
+
+def _are_suffixes(value: object) -> bool:
+    return _is_tuple(value) and all(str(s) == str(s).lower() and str(s)[:1] == "." for s in value)
+
+
+def _is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
 
 
 def declared_port(value: object) -> Port | None:

@@ -34,11 +34,17 @@ def read_signature(
     """
     place = f"{function.__module__}.{getattr(function, '__qualname__', function)}"
     _refuse(function, place)
+    if type(version) is not int or not 1 <= version < 10**9:
+        raise PackageError(f"{place}: version={version!r} is no whole number from 1 on")
+    if device not in ("cpu", "device"):
+        raise PackageError(f"{place}: device={device!r} is neither 'cpu' nor 'device'")
     hints = _hints(function, place)
     inputs: dict[str, InputSpec] = {}
     context = ""
     notes = _argument_notes(inspect.getdoc(function) or "")
     for name, parameter in inspect.signature(function).parameters.items():
+        if hints.get(name) is Context and context:
+            raise PackageError(f"{place}: {context!r} and {name!r} are both Context; one will do")
         if hints.get(name) is Context:
             context = name
         else:
@@ -123,6 +129,9 @@ def _outputs(place: str, hints: dict[str, Any]) -> tuple[dict[str, OutputSpec], 
         return {}, False
     if getattr(result, "_fields", None) is not None:
         named = get_type_hints(result, include_extras=True)
+        if not named or [*named] != [*result._fields]:
+            help_ = "write `class Pair(NamedTuple)` with typed fields"
+            raise PackageError(f"{where}: {result.__name__} says no types of its fields; {help_}")
         places = {name: f"{where} {name!r}" for name in named}
         return {
             name: OutputSpec(_named(name, places[name]), read_type(hint, places[name]))
@@ -177,13 +186,16 @@ def _union(parts: tuple[Any, ...], where: str) -> PortType:
 def _mark(bare: PortType, marks: Iterable[Any], where: str) -> PortType:
     limits = dict(bare.limits)
     for mark in marks:
+        name = type(mark).__name__
+        if isinstance(mark, type) and mark in (Family, Destination, ModelFile):
+            raise PackageError(f"{where}: {mark.__name__} is a class; write {mark.__name__}(...)")
+        if isinstance(mark, Destination | ModelFile) and bare.kind != "file":
+            raise PackageError(f"{where}: {name} marks a pathlib.Path, not {bare.kind}")
         if isinstance(mark, Family):
             bare = replace(bare, family=mark.variable)
         elif isinstance(mark, Destination):
             bare = replace(bare, destination=True)
         elif isinstance(mark, ModelFile):
-            if bare.kind != "file":
-                raise PackageError(f"{where}: ModelFile marks a pathlib.Path, not {bare.kind}")
             bare = replace(bare, model=mark.kind, family=mark.family)
         else:
             limits |= read_limits(mark, bare.kind, where)

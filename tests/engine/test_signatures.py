@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import namedtuple
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pytest
 from pydantic import Field
 
-from nodegraph import Context, Family, ModelFile, PackageError, node, port
+from nodegraph import Context, Destination, Family, ModelFile, PackageError, node, port
 from nodegraph.decorator import spec_of
 from nodegraph.spec import NodeSpec
 from nodegraph.types import PortType
@@ -154,6 +155,25 @@ def bytes_of(*, x: Literal[b"a"] = b"a") -> int:
     return len(x)
 
 
+def two_contexts(a: Context, b: Context) -> int:
+    return 1
+
+
+Untyped = namedtuple("Untyped", "a b")
+
+
+def untyped_fields() -> Untyped:
+    return Untyped(1, 2)
+
+
+def bare_mark(x: Annotated[Path, Destination]) -> int:
+    return len(x.name)
+
+
+def misplaced(x: Annotated[int, Destination()]) -> int:
+    return x
+
+
 class Odd(NamedTuple):
     """An output that no workflow can write."""
 
@@ -177,6 +197,10 @@ def odd_output() -> Odd:
         (odd_name, r"odd_name, parameter 'größe': no workflow can write the name"),
         (odd_output, r"odd_output, result 'größe': no workflow can write the name"),
         (endless, r"endless, parameter 'x': the default inf is not JSON"),
+        (two_contexts, r"two_contexts: 'a' and 'b' are both Context; one will do"),
+        (untyped_fields, r"result: Untyped says no types of its fields; write `class Pair"),
+        (bare_mark, r"parameter 'x': Destination is a class; write Destination\(...\)"),
+        (misplaced, r"parameter 'x': Destination marks a pathlib.Path, not integer"),
         (bytes_of, r"bytes_of, parameter 'x': the choice b'a' is neither text nor a number"),
         (untyped, r"untyped, parameter 'x': no type; annotate it with bool, int"),
         (no_result, r"no_result, result: no type; annotate what the node returns"),
@@ -228,3 +252,12 @@ def test_a_pattern_takes_no_longer_than_the_text() -> None:
     assert conform("aa", slow) == "aa"
     with pytest.raises(Misfit):  # as JSON Schema has it
         conform("aa\n", slow)
+
+
+@pytest.mark.parametrize("said", [{"version": 0}, {"version": "2"}, {"device": "gpu"}])
+def test_a_version_or_device_that_is_none_is_refused(said: Any) -> None:
+    def plain() -> int:
+        return 1
+
+    with pytest.raises(PackageError, match=r"plain: (version|device)=.* is (no|neither)"):
+        node(**said)(plain)
