@@ -21,7 +21,7 @@ from .package import Package
 from .spec import NodeSpec
 from .writing import scratch, sweep, write_whole
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 IMPORT_SECONDS: Final = 120
 PATIENT_SECONDS: Final = 5
 """How long a package is imported without a word."""
@@ -65,7 +65,7 @@ def cache_folder() -> Path:
     """Return the user's cache folder, or what NODEGRAPH_CACHE names."""
     named = os.environ.get("NODEGRAPH_CACHE")
     if named:
-        return Path(named)
+        return Path(os.path.expanduser(named))  # noqa: PTH111 (pathlib's raises for unknown users)
     from platformdirs import user_cache_path
 
     return user_cache_path("nodegraph", appauthor=False)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from .entry import TEXT, Entry, Unstorable, entry_at, read_entry, write_entry
 from .errors import Problem, WorkflowError, reason
 from .manifest import cache_folder
+from .models import expanded
 from .ports import port_named
 from .writing import fresh, sweep
 
@@ -37,7 +38,7 @@ def store_folder() -> Path | None:
     said = os.environ.get("NODEGRAPH_STORE", "")
     if said.lower() in ("off", "0", "no"):
         return None
-    return Path(said).absolute() if said else cache_folder() / "store"
+    return expanded(said).absolute() if said else cache_folder() / "store"
 
 
 def store_limit() -> int:
