@@ -11,7 +11,7 @@ from .errors import NodegraphError, Problem, WorkflowError
 from .jsontext import is_list, is_table
 from .outputs import value_file
 from .values import is_json
-from .writing import appending
+from .writing import appending, sweep
 
 NAME: Final = "batch.jsonl"
 _ROWS: Final = 2**53
@@ -113,6 +113,7 @@ class Ledger:
             self._lock.acquire(timeout=0)
             self._file = appending(self.path)
             self._end = self._read()
+            sweep(folder)
         except Timeout:
             message = f"{folder}: another batch is at work in this folder; choose another --out"
             raise WorkflowError([Problem("busy_out", "", message)]) from None

@@ -18,7 +18,9 @@ FORMS: Final = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": ""}
 """Endings of data files, and what parts their cells."""
 NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.=+-]{0,99}"
 """What a row may be called: it is the name of its folder."""
-OWN: Final = ("batch.jsonl", "batch.lock", "rows.csv", "sheet.png")
+SHEET: Final = "contact-sheet.png"
+"""Of a sweep; a run of the same flow writes outputs beside it, whose names have no hyphen."""
+OWN: Final = ("batch.jsonl", "batch.lock", "rows.csv", SHEET)
 """What a batch itself writes beside the folders of its rows."""
 _LONGEST: Final = 16 * 2**20
 """Bytes of a line of JSON, or characters of a row of a table."""

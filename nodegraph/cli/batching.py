@@ -15,7 +15,7 @@ from nodegraph.context import Cancelled
 from nodegraph.errors import Problem, WorkflowError, one_line
 from nodegraph.ledger import Answer, Ledger
 from nodegraph.models import expanded
-from nodegraph.rows import Row, read_rows, requested
+from nodegraph.rows import SHEET, Row, read_rows, requested
 from nodegraph.sheet import write_sheet
 from nodegraph.sweeps import combinations, labels
 from nodegraph.worker import Job, Worker
@@ -114,6 +114,8 @@ def _serve(arguments: argparse.Namespace, work: Session) -> int:
     """Answer requests until standard input ends; nothing else gets to standard output."""
     if arguments.on is not None:
         raise _usage("--data - answers from this process; give a file to run --on ray")
+    if sys.stdin is None:
+        raise _usage("--data - needs a standard input")
     job = _job(arguments, work, fresh=True)
     failed: list[str] = []
     with _answers() as write, Ledger(job.out) as ledger:
@@ -168,7 +170,7 @@ def _sheet(
     found = [_picture(job, answer) for answer in answers]
     if any(found):
         columns, down = labels(arguments.swept)
-        path = job.out / "sheet.png"
+        path = job.out / SHEET
         write_sheet(path, found, columns, down)
         if not (arguments.json or arguments.quiet):
             print(path, file=stdout)

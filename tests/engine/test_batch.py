@@ -224,6 +224,14 @@ def test_a_flow_that_is_wrong_is_told_once_and_runs_no_row(
     assert not (here / "out/000001").exists()
 
 
+def test_a_worker_needs_a_standard_input(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert batch("-") == 2
+    assert capsys.readouterr().err == "nodegraph: --data - needs a standard input\n"
+
+
 def test_usage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "rows.csv").write_text("name\nbear\n")
     for words in (

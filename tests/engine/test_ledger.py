@@ -136,3 +136,15 @@ def test_a_link_in_the_place_of_the_ledger_is_refused(
         assert (here / "kept").read_text() == "kept"
     assert capsys.readouterr().err.count("cannot be written") == 2
     assert call("check", "flow.json") == 0
+
+
+def test_a_table_that_cannot_be_written_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "rows.csv").write_text("name\nbear\n")
+    (here / "out/rows.csv").mkdir(parents=True)
+    assert batch("rows.csv") == 1
+    assert "out/rows.csv: Is a directory" in capsys.readouterr().err
+    (here / "out/rows.csv").rmdir()
+    assert batch("rows.csv") == 0
+    assert len(answers(here / "out")) == 1

@@ -44,7 +44,7 @@ def test_a_line_that_cannot_be_read_takes_no_name(here: Path, order: int) -> Non
 @pytest.mark.parametrize(
     "name",
     [
-        *("rows.csv", "sheet.png", "batch.jsonl", "batch.lock", "ROWS.csv"),
+        *("rows.csv", "contact-sheet.png", "batch.jsonl", "batch.lock", "ROWS.csv"),
         *("a.", ".", "..", ".x", "-x", "a/b", "a\\b", "#1", "", " ", "a\n", "a\0", "x" * 101),
     ],
 )

@@ -92,6 +92,18 @@ def test_a_sweep_outside_a_range_runs_nothing(
     assert not (here / "out").exists()
 
 
+def test_a_sweep_leaves_what_a_run_of_the_flow_has_made(here: Path) -> None:
+    scene = {"type": "blocks.scene", "inputs": {"seed": ref("inputs.seed"), "size": 32}}
+    inputs = {"seed": {"type": "integer"}}
+    made = flow({"scene": scene}, {"sheet": "scene.image"}, inputs=inputs)
+    (here / "flow.json").write_text(json.dumps(made))
+    assert call("run", "flow.json", "--seed", "1", "--out", "out") == 0
+    before = (here / "out/sheet.png").read_bytes()
+    assert call("run", "flow.json", "--seed", "1..2", "--out", "out") == 0
+    assert (here / "out/sheet.png").read_bytes() == before
+    assert (here / "out/contact-sheet.png").exists()
+
+
 def test_the_sheet_of_a_sweep_that_was_stopped_has_no_older_pictures(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
