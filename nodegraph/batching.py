@@ -67,6 +67,7 @@ class Batch:
                 digest = digest_of(base, session, row)
                 self.names.append(row.name)
                 if self._again(row, digest):
+                    self.ledger.begin(row.number, row.name, digest)
                     yield row, digest
                 else:
                     tell(replace(self.ledger.get(row.name), row=row.number), True)

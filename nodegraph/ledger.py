@@ -172,6 +172,14 @@ class Ledger:
             raise NodegraphError(f"{self.path}: was changed while the batch was at work")
         return answer
 
+    def begin(self, row: int, name: str, digest: str) -> None:
+        """Note that the files of a row that was done are about to be those of other values."""
+        place = self._places.get(name.casefold())
+        if place is not None and place.ok and self.state(name, digest) is None:
+            message = "was stopped while it ran again from something else"
+            told = ({"code": "stopped", "pointer": "", "message": message},)
+            self.add(Answer(row, name, False, 0.0, "", {}, {}, told))
+
     def add(self, answer: Answer) -> None:
         """Append an answer, in one write.
 

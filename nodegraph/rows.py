@@ -164,6 +164,8 @@ class _Rows:
     def _check(self, header: list[str]) -> None:
         if not header:
             raise self._unfit("has no header; its first line names the flow's inputs")
+        if not all(is_text(name) and "\0" not in name for name in header):
+            raise self._unfit("the header is not UTF-8; save the file as UTF-8")
         for index, name in enumerate(header, 1):
             if header.count(name) > 1:
                 raise self._unfit(f"column {name!r} stands twice; remove one")

@@ -9,6 +9,8 @@ import pytest
 
 import nodegraph
 from nodegraph.ledger import Answer, Ledger
+from nodegraph.rows import Row
+from nodegraph.worker import Worker
 from tests.engine.batches import answers, batch, table
 from tests.engine.flows import call, flow, ref, toy
 
@@ -148,3 +150,23 @@ def test_a_table_that_cannot_be_written_is_named(
     (here / "out/rows.csv").rmdir()
     assert batch("rows.csv") == 0
     assert len(answers(here / "out")) == 1
+
+
+def test_a_row_that_was_stopped_on_its_way_to_other_values_is_not_done(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files may be those of the other values already."""
+    do = Worker.do
+
+    def killed(worker: Worker, row: Row, digest: str) -> Answer:
+        do(worker, row, digest)
+        raise KeyboardInterrupt
+
+    for number, code in ((1, 0), (2, 130), (1, 0)):
+        (here / "rows.csv").write_text(f"id,number\na,{number}\n")
+        with monkeypatch.context() as patch:
+            if code:
+                patch.setattr(Worker, "do", killed)
+            assert batch("rows.csv") == code
+    assert (here / "out/a/sum.json").read_text() == "2\n"
+    assert [each["ok"] for each in answers(here / "out")] == [True, False, True]
