@@ -1,6 +1,6 @@
 """nodegraph as a library: check a flow, run it, get its outputs as values."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -35,9 +35,16 @@ Flow = str | Path | Mapping[str, Any] | Workflow
 class Outputs(Mapping[str, Any]):
     """What a run produced, by name: `outputs["image"]` or `outputs.image`."""
 
-    def __init__(self, values: Mapping[str, Any], written: Sequence[Written] = ()) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        written: Sequence[Written] = (),
+        saved: Iterable[str] = (),
+    ) -> None:
         self._values = dict(values)
         self.written = tuple(written)
+        self.saved = tuple(saved)
+        """Files that nodes wrote into the folder."""
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -152,8 +159,9 @@ class Session:
                 path = str(item.path) if item.path else None
                 runner.tell("written", output=item.name, path=path, about=item.about)
 
+            saved = tuple(runner.calls.claims.files)
             write_outputs(values, settings.out, record, runner.calls.claims, tell)
-            return Outputs(values, written)
+            return Outputs(values, written, saved)
 
 
 def check(

@@ -33,19 +33,23 @@ class Answer:
     problems: tuple[Mapping[str, str], ...] = ()
     where: str = ""
     """Which process did it."""
+    saved: tuple[str, ...] = ()
+    """Files that nodes wrote beside the outputs, relative to the batch's folder."""
 
     @property
     def files(self) -> list[str]:
-        """The files of all outputs; a value that stands here itself has one, too."""
+        """All files of the row; a value that stands here itself has one, too."""
         files: list[str] = []
         for name, each in self.outputs.items():
             files += each if is_list(each) else [f"{self.id}/{value_file(name)}"]
-        return files
+        return [*files, *self.saved]
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as the ledger and standard output have it."""
         said = {name: getattr(self, name) for name in self.__dataclass_fields__}
         said.pop("problems" if self.ok else "outputs")
+        if not self.saved:
+            said.pop("saved")
         return said
 
     @classmethod
@@ -66,8 +70,11 @@ class Answer:
             return None
         if not (is_list(problems) and all(map(_is_problem, problems))):
             return None
+        saved = data.get("saved", [])
+        if not (is_list(saved) and _is_output(saved)):
+            return None
         done, digest = data.get("ok") is True, str(data.get("digest", ""))
-        rest = outputs, tuple(problems), str(data.get("where", ""))
+        rest = outputs, tuple(problems), str(data.get("where", "")), tuple(saved)
         return cls(row, name, done, seconds, digest, inputs, *rest)
 
 

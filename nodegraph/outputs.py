@@ -29,6 +29,8 @@ class Claims:
     def __init__(self) -> None:
         self._owners: dict[str, str] = {}
         self._lock = Lock()
+        self.files: list[str] = []
+        """What was taken so far."""
 
     def take(self, file: str, owner: str) -> None:
         """Note that a file is written by `owner`.
@@ -37,6 +39,8 @@ class Claims:
             ValueError: somebody else writes it.
         """
         with self._lock:
+            if file.casefold() not in self._owners:
+                self.files.append(file)
             other = self._owners.setdefault(file.casefold(), owner)
         if other != owner:
             raise ValueError(f"{file} is written by {other!r} already; choose another name")

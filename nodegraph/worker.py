@@ -93,13 +93,16 @@ class Worker:
         inputs = stated(row)
         folder = self.job.out / row.name
         outputs: dict[str, Any] = {}
+        saved: tuple[str, ...] = ()
         problems: tuple[Problem, ...] = row.problems
         if folder.is_symlink():
             problems = (Problem("outside", "", f"{folder}: is a link; remove it"),)
         trace = ""
         if not problems:
             try:
-                outputs = _shown(self._run(row, folder), self.job.out)
+                made = self._run(row, folder)
+                outputs = _shown(made, self.job.out)
+                saved = tuple(f"{row.name}/{file}" for file in made.saved)
             except PackageError:
                 raise
             except WorkflowError as error:
@@ -116,7 +119,8 @@ class Worker:
             _tell_beside(folder, inputs, told, trace)
         taken = round(perf_counter() - began, 6)
         where = f"{os.uname().nodename}:{os.getpid()}"
-        return Answer(row.number, row.name, not told, taken, digest, inputs, outputs, told, where)
+        rest = inputs, outputs, told, where, saved
+        return Answer(row.number, row.name, not told, taken, digest, *rest)
 
     def _run(self, row: Row, folder: Path) -> Outputs:
         models = Models.searching(self.job.models) if self.job.fresh else self.session.models

@@ -81,6 +81,24 @@ def test_a_row_is_done_while_all_its_files_are_there(here: Path) -> None:
     assert [each["id"] for each in answers(here / "out")] == ["a", "b", "b", "b", "b"]
 
 
+def test_a_row_is_done_while_what_its_nodes_wrote_is_there(here: Path) -> None:
+    nodes: dict[str, Any] = {
+        "scene": {"type": "blocks.scene", "inputs": {"size": 32}},
+        "save": {"type": "image.save", "inputs": {"image": ref("scene.image"), "name": "Kept"}},
+    }
+    inputs = {"seed": {"type": "integer", "default": 0}}
+    made = flow(nodes, {"image": "scene.image"}, inputs=inputs)
+    (here / "flow.json").write_text(json.dumps(made))
+    (here / "rows.csv").write_text("id\na\nb\n")
+    assert batch("rows.csv") == 0
+    assert answers(here / "out")[0]["saved"] == ["a/Kept.png"]
+    assert batch("rows.csv") == 0
+    (here / "out/b/Kept.png").unlink()
+    assert batch("rows.csv") == 0
+    assert (here / "out/b/Kept.png").exists()
+    assert [each["id"] for each in answers(here / "out")] == ["a", "b", "b"]
+
+
 def test_what_is_no_finite_number_is_told_in_json(here: Path) -> None:
     for word in ("NaN", "-Infinity", "1e999"):
         (here / "rows.csv").write_text(f"id,factor\n{word.strip('-')},{word}\n")
