@@ -63,7 +63,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Path:
 def ran() -> list[Any]:
     """Run the batch; the outputs of the last answer, and how many there are by now."""
     assert batch("rows.csv") == 0
-    told = answers(Path("out"))
+    told = [answer for answer in answers(Path("out")) if answer["ok"]]
     return [len(told), *told[-1]["outputs"].values()]
 
 
