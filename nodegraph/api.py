@@ -104,6 +104,7 @@ class Session:
         self, settings: Settings, *, write: bool = True, listeners: Sequence[Listener] = ()
     ) -> Outputs:
         """Do what `run` does, where more runs follow and only the last one calls `close`."""
+        self.packages.refresh()
         checked = self.check(running=True)
         if checked.plan is None:
             raise WorkflowError(checked.problems)

@@ -1,6 +1,8 @@
 """Runs in a child process: imports one package and writes down what its nodes are."""
 
+import hashlib
 import json
+import sys
 from importlib import import_module
 from inspect import getattr_static
 from pathlib import Path
@@ -11,9 +13,10 @@ from typing import Any
 from . import __version__
 from .decorator import DECLARED, spec_of
 from .errors import PackageError, reason
-from .manifest import FORMAT, stamp
+from .manifest import FORMAT
+from .modules import digest_of, stamp
 from .ports import ABILITIES, Port, port_named
-from .sources import digest_of, libraries, own_modules
+from .sources import libraries, sources_of
 from .spec import NodeSpec
 from .types import PortType
 
@@ -35,7 +38,7 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
     Raises:
         PackageError: a node is defined twice; the second would silently stand for both.
     """
-    began = perf_counter()
+    before, began = set(sys.modules), perf_counter()
     loaded = import_module(module)
     seconds = perf_counter() - began
     top = module.partition(".")[0]
@@ -50,16 +53,18 @@ def take(name: str, module: str, modules: list[str]) -> dict[str, Any]:
         places = sorted(DECLARED[top, attribute])
         if len(places) > 1:
             raise PackageError(f"{attribute!r} is two nodes: {' and '.join(places)}; rename one")
-    used = own_modules(module, modules)
+    sources = sources_of(module, modules, set(sys.modules) - before)
+    digests = {unit: digest_of(unit) for unit in sorted(sources.units)}
     return {
         "format": FORMAT,
         "nodegraph": __version__,
         "package": name,
-        "modules": sorted(used),
-        "stamp": stamp(sorted(used)),
+        "stamp": stamp(digests),
+        "digests": digests,
+        "missing": sorted(sources.missing),
         "seconds": round(seconds, 3),
-        "sources": digest_of(used),
-        "libraries": libraries(used),
+        "sources": hashlib.sha256(json.dumps(digests).encode()).hexdigest(),
+        "libraries": libraries(sources.units),
         "nodes": {key: spec.to_json() for key, spec in specs.items()},
         "ports": _ports(loaded, specs),
     }

@@ -16,7 +16,7 @@ from .digests import Digests
 from .environment import accelerators, surroundings, versions
 from .errors import PackageError
 from .jsontext import is_list
-from .loaded import is_current, is_loaded
+from .loaded import is_current, loaded_of, remember
 from .packages import Packages
 from .plan import INPUTS, Plan, Source, Step
 from .ports import declared_port
@@ -156,9 +156,14 @@ class Keys:
 
     def changed(self) -> list[Path]:
         """Return the files of packages that are not any more as the keys say."""
-        used = [name for name, side in self._sides.items() if side]
-        loaded = [name for name in used if is_loaded(self._packages.package(name))]
-        return [Path(p) for name in loaded for p in self._packages.manifest(name).changed()]
+        found: list[Path] = []
+        for name in [name for name, side in self._sides.items() if side]:
+            manifest = self._packages.manifest(name)
+            changed = manifest.changed() if loaded_of(manifest) else []
+            if not changed:
+                remember(self._packages.package(name), manifest)
+            found += map(Path, changed)
+        return found
 
     def _package(self, step: Step) -> str:
         package, dot, _ = step.type.partition(".")

@@ -6,22 +6,21 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from . import __version__
 from .errors import PackageError
+from .modules import digest_of, find_module, source_files, stamp, unit_of
 from .package import Package
 from .spec import NodeSpec
 from .writing import scratch, sweep, write_whole
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 IMPORT_SECONDS: Final = 120
 PATIENT_SECONDS: Final = 5
 """How long a package is imported without a word."""
@@ -50,9 +49,16 @@ class Manifest:
         return ports
 
     def changed(self) -> list[str]:
-        """Return the files of the package that are not as they were when this was made."""
-        was, now = self.data["stamp"], stamp(self.data["modules"])
-        return sorted(path for path in {**was, **now} if was.get(path) != now.get(path))
+        """Return the files of the package that hold something else than when this was made.
+
+        Modules that it imports and that were not there then are named, too.
+        """
+        found = [name for name in self.data["missing"] if unit_of(name)]
+        for unit, was in self.data["stamp"].items():
+            now = dict(source_files(unit))
+            if now != was and digest_of(unit) != self.data["digests"][unit]:
+                found += sorted(p for p in {**was, **now} if was.get(p) != now.get(p))
+        return found
 
     def spec(self, name: str) -> NodeSpec:
         """Return a node's specification (KeyError when there is none)."""
@@ -110,47 +116,9 @@ def _build_all(
     return {package.name: each for package, each in zip(packages, built, strict=True)}
 
 
-def stamp(modules: Sequence[str]) -> dict[str, list[int]]:
-    """Return size and modification time of every file of some modules, by path."""
-    return {path: seal for module in modules for path, seal in source_files(module)}
-
-
-def source_files(module: str) -> Iterator[tuple[str, list[int]]]:
-    """Yield the paths of a module's files, with size and modification time: tables and all.
-
-    Links are followed, round in circles too, only not twice; hidden files are left out.
-    """
-    spec = find_spec(module.partition(".")[0])
-    if spec is None:
-        return
-    pending = list(spec.submodule_search_locations or ())
-    if not pending and spec.origin:
-        yield spec.origin, _seal(os.stat(spec.origin))  # noqa: PTH116 (a hot path)
-    seen: set[tuple[int, int]] = set()
-    while pending:
-        place = pending.pop()
-        status = os.stat(place)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__pycache__":
-                    continue
-                with suppress(OSError):  # a link that leads nowhere
-                    if entry.is_dir():
-                        pending.append(entry.path)
-                    elif entry.is_file() and not entry.name.endswith(".pyc"):
-                        yield entry.path, _seal(entry.stat())
-
-
-def _seal(status: os.stat_result) -> list[int]:
-    return [status.st_size, status.st_mtime_ns]
-
-
 def _place(folder: Path, package: Package) -> Path:
     module = package.module
-    spec = find_spec(module.partition(".")[0])
+    spec = find_module(module.partition(".")[0])
     origin = str(spec.origin) if spec else ""
     key = hashlib.sha256(f"{origin}\0{module}\0{sys.prefix}".encode()).hexdigest()[:16]
     return folder / f"{package.name}-{key}.json"
@@ -160,7 +128,8 @@ def _kept(place: Path) -> Manifest | None:
     try:
         data = json.loads(place.read_bytes())
         if data["format"] == FORMAT and data["nodegraph"] == __version__:
-            return Manifest(data) if stamp(data["modules"]) == data["stamp"] else None
+            same = stamp(data["stamp"]) == data["stamp"]
+            return Manifest(data) if same and not any(map(unit_of, data["missing"])) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing or damaged: it is built again
     return None

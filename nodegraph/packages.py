@@ -1,5 +1,6 @@
 """Finds installed node packages by entry points; knows their nodes without importing them."""
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import PackageError
-from .loaded import is_loaded, remember_import
+from .loaded import distrust, loaded_of, remember
 from .manifest import Manifest, load_manifests
 from .package import Package
 from .points import distributed, read_points
@@ -91,12 +92,22 @@ class Packages:
         Raises:
             PackageError: the package cannot be imported, or has no such node any more.
         """
-        owner = self.package(package)
-        fresh = not is_loaded(owner)
+        owner, manifest = self.package(package), self.manifest(package)
+        if owner.module in sys.modules:
+            return owner.function(name)
+        before = loaded_of(manifest)
         function = owner.function(name)
-        if fresh:
-            remember_import(owner, self.manifest(package))
+        if manifest.changed():
+            distrust(manifest, before)
+        else:
+            remember(owner, manifest, before)
         return function
+
+    def refresh(self) -> None:
+        """Forget manifests that do not hold any more of packages that can still be imported."""
+        for name, manifest in list(self._manifests.items()):
+            if isinstance(manifest, Manifest) and not loaded_of(manifest) and manifest.changed():
+                del self._manifests[name]
 
     def owner(self, identity: str) -> str:
         """Return the package of a port class, given as `module:Class`; "" where there is none."""

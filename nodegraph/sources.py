@@ -1,88 +1,106 @@
-"""The files of node packages: which modules they are in, their digest, libraries they import."""
+"""What node packages import: modules whose files count, and libraries whose versions do."""
 
 import ast
-import hashlib
-import os
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import packages_distributions
-from importlib.util import find_spec
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
+from typing import Any
 
-from .manifest import source_files
+from .modules import source_files, unit_of
 
 
-def own_modules(module: str, packages: Sequence[str]) -> dict[str, set[str]]:
-    """Return the modules whose files decide what a package's nodes do, and what each imports.
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a package is made of."""
 
-    These are all that its distribution brings, and all that it imports anywhere, step by step,
-    which no installed distribution answers for with a version: such as one beside it in a folder
-    that is on the path, or another node package.
+    units: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """Modules whose files count, and what each imports anywhere."""
+    missing: set[str] = field(default_factory=set[str])
+    """What they import that is not there; once it is, they may do something else."""
+
+
+def sources_of(module: str, packages: Sequence[str], loaded: Iterable[str] = ()) -> Sources:
+    """Return what decides what a package's nodes do.
+
+    These are all modules that its distribution brings, and all that it imports anywhere, step by
+    step, which no installed distribution answers for with a version: such as one beside it in a
+    folder that is on the path, one that is installed to be edited, or another node package.
 
     Args:
         packages: modules of all installed node packages.
+        loaded: modules that were imported with it, whoever named them.
     """
     providers = packages_distributions()
     top = module.partition(".")[0]
-    others = {each.partition(".")[0] for each in packages} - {top} | {"nodegraph"}
+    others = {_top(each) for each in packages} - {top} | {"nodegraph"}
     ours = set(providers.get(top, ()))
-    found: dict[str, set[str]] = {}
-    pending = [top, *(n for n, d in providers.items() if ours & {*d} and n not in others)]
+    found = Sources()
+    pending = [module, *loaded]
+    pending += [n for n, d in providers.items() if ours & {*d} and n not in others]
     while pending:
-        each = pending.pop()
-        if each in found:
+        name = pending.pop()
+        owners = set(providers.get(_top(name), ()))
+        if _top(name) in sys.stdlib_module_names or _top(name) == "nodegraph":
             continue
-        found[each] = _imports(each)
-        for name in found[each] - sys.stdlib_module_names - {"nodegraph"}:
-            if name in others or not providers.get(name) or ours & {*providers[name]}:
-                pending += [name] if _has_files(name) else []
+        if _top(name) not in others and owners and not ours & owners and _answered(owners):
+            continue
+        unit = unit_of(name)
+        if not unit:
+            found.missing.add(name)
+        elif unit not in found.units:
+            found.units[unit] = set(_imports(unit))
+            pending += found.units[unit]
+    found.missing.difference_update(loaded)
     return found
 
 
-def digest_of(modules: Iterable[str]) -> str:
-    """Return a digest of all files of some modules; where they lie is no part of it."""
-    whole = hashlib.sha256()
-    for module in sorted(modules):
-        paths = sorted(path for path, _ in source_files(module))
-        start = len(os.path.commonpath(paths)) if paths else 0
-        for path in paths:
-            with Path(path).open("rb") as file:
-                text = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{module}{path[start:]}\0{text}\n".encode())
-    return whole.hexdigest()
+def _top(dotted: str) -> str:
+    return dotted.partition(".")[0]
 
 
-def libraries(modules: Mapping[str, set[str]]) -> list[str]:
+def _answered(owners: Iterable[str]) -> bool:
+    """Say whether versions tell the files: not where a distribution is installed to be edited."""
+    return not any(map(_is_editable, owners))
+
+
+def _is_editable(owner: str) -> bool:
+    with suppress(PackageNotFoundError, ValueError, AttributeError, TypeError):
+        said: Any = json.loads(distribution(owner).read_text("direct_url.json") or "{}")
+        return bool(said.get("dir_info", {}).get("editable"))
+    return False
+
+
+def libraries(units: Mapping[str, set[str]]) -> list[str]:
     """Return the distributions that some modules import anywhere, the modules' own left out."""
-    foreign = {n for each in modules.values() for n in each} - sys.stdlib_module_names
-    foreign -= {"nodegraph", *modules}
+    foreign = {_top(name) for names in units.values() for name in names}
+    foreign -= {"nodegraph", *map(_top, units), *sys.stdlib_module_names}
     providers = packages_distributions()
     return sorted({owner for name in foreign for owner in providers.get(name, ())})
 
 
-def _imports(module: str) -> set[str]:
-    """Return the modules that a module imports anywhere, without their submodules."""
-    named: set[str] = set()
-    for path, _ in source_files(module):
+def _imports(unit: str) -> Iterator[str]:
+    """Yield what a module imports anywhere, as far as its text says."""
+    for path, _ in source_files(unit):
         if path.endswith(".py"):
-            with suppress(SyntaxError, ValueError, RecursionError):
-                named.update(_imported(ast.parse(Path(path).read_bytes())))
-    return named
+            with suppress(SyntaxError, ValueError, RecursionError, OSError):
+                yield from _imported(ast.parse(Path(path).read_bytes()))
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
-
-
-def _has_files(name: str) -> bool:
-    """Say whether a module is there with files of its own; a mere folder on the path is not."""
-    try:
-        spec = find_spec(name)
-    except (ImportError, ValueError, AttributeError):
-        return False
-    return spec is not None and spec.has_location
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), level=0, names=names):
+                inner = [f"{module}.{alias.name}" for alias in names]
+                yield from [each for each in inner if unit_of(each) == each] or [module]
+            case ast.Call(func=called, args=[ast.Constant(value=str(name)), *_]):
+                word = getattr(called, "attr", getattr(called, "id", ""))
+                if word in ("import_module", "__import__") and not name.startswith("."):
+                    yield name
+            case _:
+                pass

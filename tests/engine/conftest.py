@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.batches import FLOW
+from tests.engine.packs import Put, lay
 
 HERE = Path(__file__).parent
 
@@ -69,6 +70,22 @@ def models(tmp_path: Path) -> Path:
     (folder / "deep" / "edges-large.safetensors").write_text("controlnet large")
     (folder / "broken.safetensors").write_text("broken")
     return folder
+
+
+@pytest.fixture
+def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Put a package of several modules on the path, as if it were installed."""
+    monkeypatch.setenv("NODEGRAPH_CACHE", str(tmp_path / "cache"))
+
+    def write(name: str, modules: dict[str, str], entry: str = "") -> Path:
+        site = tmp_path / f"dist-{name}"
+        point = f"{name} = {name}_pack{entry}"
+        write_metadata(site, site.name, f"[nodegraph.nodes]\n{point}\n")
+        lay(site / f"{name}_pack", modules)
+        monkeypatch.syspath_prepend(str(site))
+        return site / f"{name}_pack"
+
+    return write
 
 
 @pytest.fixture

@@ -4,55 +4,19 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nodegraph.api import Session, default_store
+from nodegraph.api import default_store
 from nodegraph.cli import main
-from nodegraph.digests import Digests
 from nodegraph.errors import NodeError
-from nodegraph.reading import from_data
-from nodegraph.settings import Settings
 from nodegraph.store import Store
 from tests.engine import flows
 from tests.engine.conftest import write_metadata
+from tests.engine.packs import NODE, Put, key_of
 from tests.engine.stored import Run, chain
-
-Put = Callable[[str, dict[str, str]], Path]
-
-
-@pytest.fixture
-def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
-    """Put a package of several modules on the path, as if it were installed."""
-    monkeypatch.setenv("NODEGRAPH_CACHE", str(tmp_path / "cache"))
-
-    def write(name: str, modules: dict[str, str]) -> Path:
-        site = tmp_path / f"dist-{name}"
-        write_metadata(site, site.name, f"[nodegraph.nodes]\n{name} = {name}_pack\n")
-        for module, source in modules.items():
-            path = site / f"{name}_pack" / module
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(source)
-        monkeypatch.syspath_prepend(str(site))
-        return site / f"{name}_pack"
-
-    return write
-
-
-NODE = "from nodegraph import node\n{more}\n@node\ndef one() -> int:\n    'One.'\n    return 1\n"
-
-
-def key_of(type_: str) -> str:
-    """The key of a node without inputs."""
-    work = Session(
-        from_data(flows.flow({"a": {"type": type_}}, {"a": "a"})), digests=Digests(Path("none"))
-    )
-    plan = work.check().plan
-    assert plan is not None
-    return work.keys(plan, Settings(Path("out"))).of(plan).steps["a"]
 
 
 def test_a_helper_deep_in_a_package_counts_and_another_package_does_not(put: Put) -> None:
@@ -270,7 +234,7 @@ def test_an_edit_after_the_import_stores_nothing(
     source.write_text(COUNT.format(22))
     assert run_one(store).outputs["a"] == 1  # Python does not import twice
     assert len(store.entries()) == 1
-    assert "package 'edited' (dist-edited) was edited after" in caplog.text
+    assert "package 'edited' (dist-edited) was edited while this process" in caplog.text
     source.write_text(COUNT.format(1))
     assert run_one(store).found == {"a"}
 
