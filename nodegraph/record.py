@@ -55,11 +55,16 @@ MOST: Final = 16 * 2**20
 
 def _kept(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return a flow without what never changes a result, or its digest if it is huge."""
-    kept = {key: value for key, value in raw.items() if key != "ui"}
+    kept = _without_ui(raw)
+    kept["nodes"] = {name: _without_ui(node) for name, node in raw["nodes"].items()}
     text = json.dumps(kept)
     if len(text) <= MOST:
         return kept
     return {"omitted": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _without_ui(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != "ui"}
 
 
 def _flows(checked: Checked) -> dict[str, Any]:
