@@ -26,6 +26,9 @@ class Digests:
     def __init__(self, place: Path) -> None:
         self._place = place
         self._known = _remembered(place)
+        self._keys: dict[str, list[str]] = {}
+        for key, digest in self._known.items():
+            self._keys.setdefault(digest, []).append(key)
         self._before = len(self._known)
         self._given: dict[Path, str] = {}
 
@@ -67,14 +70,13 @@ class Digests:
 
     def seen(self, digest: str) -> str | None:
         """Return a file that had this digest when it was last looked at, and has it still."""
-        for key, known in list(self._known.items()):
-            if known == digest:
-                path = Path(key.rsplit("|", 4)[0])
-                try:
-                    if self._file(path) == digest:
-                        return str(path)
-                except OSError:
-                    continue
+        paths = {key.rsplit("|", 4)[0]: None for key in self._keys.get(digest, ())}
+        for path in map(Path, paths):
+            try:
+                if self._file(path) == digest:
+                    return str(path)
+            except OSError:
+                continue
         return None
 
     def remember(self) -> None:
@@ -103,6 +105,7 @@ class Digests:
             same = _key(path, os.fstat(file.fileno())) == key
         if same and max(status.st_mtime_ns, status.st_ctime_ns) < began - _TICK:
             self._known[key] = digest
+            self._keys.setdefault(digest, []).append(key)
         return digest
 
 
