@@ -2,11 +2,16 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from .values import Misfit, show
 from .workflow import Literal, Workflow
+
+MOST_NAMES: Final = 1_000_000
+"""Links and folders below a folder that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Reach:
         A working directory that is the user's home, or around it, is not reached.
         """
         own = flow.file.parent if flow.file else flow.base
-        return cls(_real(own, *allowed, *_narrow(Path.cwd())))
+        return cls(_real(own, *allowed, *narrow(Path.cwd())))
 
     @classmethod
     def of_picture(
@@ -39,7 +44,7 @@ class Reach:
         folder nor the working directory is reached where that is the user's home, or around it.
         """
         beside = picture.absolute().parent
-        places = _real(*found, *allowed, *_narrow(beside, Path.cwd()))
+        places = _real(*found, *allowed, *narrow(beside, Path.cwd()))
         return cls(places, _real(*allowed))
 
     def need(self, path: Path, literal: Literal, *, written: bool = False) -> None:
@@ -51,7 +56,8 @@ class Reach:
         if not literal.confined:
             return
         real = Path(os.path.realpath(path))
-        if any(real.is_relative_to(place) for place in self.places) and not written:
+        if self._holds(real) and not written:
+            self._need_below(real, literal)
             return
         writable = self.places if self.written is None else self.written
         if not (written and any(place in real.parents for place in writable)):
@@ -62,16 +68,49 @@ class Reach:
             folder = real if real.is_dir() else real.parent
             raise Misfit("outside", f"{message}; allow it with --allow {folder}")
 
+    def _holds(self, real: Path) -> bool:
+        return any(real.is_relative_to(place) for place in self.places)
+
+    def _need_below(self, folder: Path, literal: Literal) -> None:
+        """Let a folder pass in which no link leads out: whoever reads it follows them."""
+        pending, seen = [str(folder)], {str(folder)}
+        left = MOST_NAMES
+        while pending:
+            for name, real in _links_and_folders(pending.pop()):
+                left -= 1
+                if not self._holds(Path(real)):
+                    said = f"{show(literal.value)} holds a link, {name!r}, that leads to {real}"
+                    help_ = f"allow it with --allow {real}"
+                    raise Misfit(
+                        "outside", f"{said}, where no path in a workflow may lead; {help_}"
+                    )
+                if left < 0:
+                    said = f"{show(literal.value)} holds more than {MOST_NAMES:,} links and folders"
+                    raise Misfit("too_large", f"{said}; give it from outside, such as with --set")
+                if real not in seen:
+                    seen.add(real)
+                    pending.append(real)
+
+
+def _links_and_folders(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield the links and folders in a folder: the name of each, and where it is or leads to."""
+    with suppress(OSError), os.scandir(folder) as entries:  # a file, or what nobody may read
+        for entry in entries:
+            if entry.is_symlink():
+                yield entry.name, os.path.realpath(entry.path)
+            elif entry.is_dir():
+                yield entry.name, entry.path
+
 
 def _real(*places: Path) -> tuple[Path, ...]:
-    return tuple(each.resolve() for each in places)
+    return tuple(Path(os.path.realpath(each)) for each in places)
 
 
-def _narrow(*folders: Path) -> Iterator[Path]:
-    """Yield folders that are not the user's home, or around it."""
-    home = Path.home().resolve()
-    for folder in folders:
-        if folder.resolve() not in (home, *home.parents):
+def narrow(*folders: Path) -> Iterator[Path]:
+    """Yield folders, links followed, that are not the user's home, or around it."""
+    (home,) = _real(Path.home())
+    for folder in _real(*folders):
+        if folder not in (home, *home.parents):
             yield folder
 
 

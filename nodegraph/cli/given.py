@@ -134,8 +134,8 @@ def out_folder(arguments: argparse.Namespace, flow: Workflow) -> Path:
     if arguments.out:
         return expanded(arguments.out)
     folder = Path("out", flow.name)
-    real = folder.resolve()
-    if not real.is_relative_to(Path.cwd().resolve()):
+    real = Path(os.path.realpath(folder))
+    if not real.is_relative_to(os.path.realpath(Path.cwd())):
         message = f"{folder}: a link leads to {real}; say --out {folder} if that is meant"
         raise WorkflowError([Problem("outside", "", message)])
     return folder

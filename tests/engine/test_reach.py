@@ -147,3 +147,39 @@ def test_links_in_the_folder_of_outputs_are_not_followed(
     assert call("batch", "f.json", "--data", "rows.jsonl", "--out", "o") == 1
     assert "is a link" in capsys.readouterr().err
     assert (secret / "private.toy").read_text() == "cat"
+
+
+def test_links_within_a_folder_do_not_lead_out_of_reach(work: Path) -> None:
+    """Whoever reads a folder follows its links: to a stranger's choice of places, without end."""
+    data, place = work / "data", work / "flows" / "f.json"
+    (data / "deep").mkdir(parents=True)
+    (data / "deep" / "up").symlink_to(data)
+    assert problems(reading("../data"), place) == []
+    secret = work.parent / "secret"
+    for target in (secret, secret / "private.toy"):
+        link = data / "deep" / "link"
+        link.symlink_to(target)
+        assert problems(reading("../data"), place) == ["outside"]
+        assert problems(reading("../data"), place, allow=[target]) == []
+        assert call("check", str(place), "--set", f"all.file={data}") == 0  # said by the user
+        link.unlink()
+    (work / "beside").mkdir()
+    (work / "beside" / "link").symlink_to("/proc")
+    (data / "deep" / "beside").symlink_to(work / "beside")
+    assert problems(reading("../data"), place) == ["outside"]
+
+
+def test_links_in_a_circle_are_told_in_a_line(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "f.json").write_text(json.dumps(flow({"a": toy("toy")}, {"toy": "a"})))
+    (work / "loop").symlink_to("loop")
+    (work / "out").mkdir()
+    (work / "out" / "f").symlink_to("f")
+    assert call("check", "f.json", "--allow", "loop") == 0
+    monkeypatch.setenv("NODEGRAPH_ALLOW", "loop")
+    assert call("check", "f.json") == 0
+    capsys.readouterr()
+    assert call("run", "f.json") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be written" in line
