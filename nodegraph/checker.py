@@ -85,7 +85,7 @@ class Checker:
         """Look up the flow that stands in the place of a node."""
         path = ("nodes", entry.id, "flow")
         try:
-            shelf, flow = self.shelf.flow(Literal(entry.flow, self.flow.base, True), self.resolver)
+            shelf, flow = self.shelf.flow(entry, self.resolver)
         except Misfit as misfit:
             self.fault(misfit.code, path, f"{entry.id}: {misfit}")
             return None

@@ -1,5 +1,7 @@
 """What all flows of a check share: packages, models, and the files of flows that were read."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,10 +16,12 @@ from .reading import load
 from .resolve import Resolver
 from .types import PortType
 from .values import Misfit
-from .workflow import Literal, Workflow
+from .workflow import Entry, Literal, Workflow
 
 DEEPEST: Final = 16
 """How deep flows may stand within flows."""
+MOST_FLOWS: Final = 5_000
+"""Flows within, each counted wherever it stands: 16 files of two flows each are 65,536."""
 MOST_NODES: Final = 100_000
 """Nodes of all flows within together: a few files could ask for billions."""
 
@@ -33,7 +37,7 @@ class Shelf:
     _read: dict[Path, Workflow | WorkflowError] = field(
         default_factory=dict[Path, Workflow | WorkflowError]
     )
-    _count: list[int] = field(default_factory=lambda: [0])
+    _count: Counter[str] = field(default_factory=Counter[str])
 
     @classmethod
     def around(
@@ -43,8 +47,8 @@ class Shelf:
         reach = reach or Reach.of(flow)
         return cls(packages, models, reach, (flow.file,) if flow.file else ())
 
-    def flow(self, named: Literal, resolver: Resolver) -> "tuple[Shelf, Workflow]":
-        """Read a flow that another one names, each file once.
+    def flow(self, entry: Entry, resolver: Resolver) -> "tuple[Shelf, Workflow]":
+        """Return the flow that stands in the place of a node: a file, each read once, or carried.
 
         Returns:
             The shelf for what that flow names, and the flow.
@@ -52,13 +56,16 @@ class Shelf:
         Raises:
             Misfit: it is missing or not JSON, stands within itself, or there are too many.
         """
-        path = resolver.path(named, PortType("file")).resolve()
-        trail = (*self.trail, path)
+        if self._count["flows"] >= MOST_FLOWS:
+            raise Misfit("too_large", f"more than {MOST_FLOWS:,} flows within flows; flatten some")
+        carried = resolver.flow.within.get(entry.id)
+        if carried is not None:
+            return self._counted(carried, Path(entry.id))
+        named = Literal(entry.flow, resolver.flow.base, True)
+        path = Path(os.path.realpath(resolver.path(named, PortType("file"))))
         if path in self.trail:
-            walk = " -> ".join(each.name for each in trail[trail.index(path) :])
+            walk = " -> ".join(p.name for p in (*self.trail[self.trail.index(path) :], path))
             raise Misfit("circular_flow", f"a flow within itself, {walk}; remove one of them")
-        if len(trail) > DEEPEST:
-            raise Misfit("too_deep", f"flows stand within flows {DEEPEST} deep; flatten them")
         if path not in self._read:
             try:
                 self._read[path] = load(path)
@@ -67,8 +74,15 @@ class Shelf:
         flow = self._read[path]
         if isinstance(flow, WorkflowError):
             raise Misfit(flow.problems[0].code, flow.problems[0].message)
-        self._count[0] += len(flow.nodes)
-        if self._count[0] > MOST_NODES:
+        return self._counted(flow, path)
+
+    def _counted(self, flow: Workflow, place: Path) -> "tuple[Shelf, Workflow]":
+        trail = (*self.trail, place)
+        if len(trail) > DEEPEST:
+            raise Misfit("too_deep", f"flows stand within flows {DEEPEST} deep; flatten them")
+        self._count["flows"] += 1
+        self._count["nodes"] += len(flow.nodes)
+        if self._count["nodes"] > MOST_NODES:
             raise Misfit("too_large", f"flows within have more than {MOST_NODES:,} nodes")
         return replace(self, trail=trail), flow
 
@@ -86,5 +100,5 @@ class Shelf:
         for entry in flow.nodes.values():
             if entry.flow:
                 with suppress(Misfit):
-                    shelf, inner = self.flow(Literal(entry.flow, flow.base, True), resolver)
+                    shelf, inner = self.flow(entry, resolver)
                     yield from shelf.within(inner, f"{place}{entry.id}/")

@@ -101,6 +101,8 @@ class Workflow:
     problems: tuple[Problem, ...] = ()
     file: Path | None = None
     """Where it was read from, links resolved."""
+    within: "dict[str, Workflow]" = field(default_factory=dict[str, "Workflow"], repr=False)
+    """Flows that stand in the place of nodes and were not read from the files that these name."""
 
     def with_value(self, node: str, port: str, value: Literal) -> "Workflow":
         """Return a copy in which a node's input is set to a value, its JSON included."""

@@ -1,6 +1,7 @@
 """Flows that stand in the place of a node: their inputs, outputs, files, problems and records."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 import nodegraph
 from nodegraph import NodeError, WorkflowError
+from nodegraph.cli import main
 from tests.engine.flows import flow, ref, toy
 
 INNER = flow(
@@ -203,3 +205,20 @@ def test_flows_that_multiply_are_refused(save: Any, monkeypatch: pytest.MonkeyPa
         flows[f"level{level}"]["outputs"] = {f"o{i}": ref(f"n{i}.{first}") for i in range(10)}
     problems = nodegraph.check(save(**flows))
     assert any(problem.code == "too_large" for problem in problems)
+
+
+def test_flows_that_double_at_each_file_are_refused_at_once(save: Any) -> None:
+    """Sixteen small files would be 65,536 flows."""
+    last = flow({"n": toy("number")}, {"n": "n"})
+    twice = {
+        f"f{number}": flow(
+            {"a": within(f"f{number + 1}.json"), "b": within(f"f{number + 1}.json")}, {}
+        )
+        for number in range(14)
+    }
+    outer = save(**twice, f14=last)
+    began = time.perf_counter()
+    found = nodegraph.check(outer)
+    assert "too_large" in {problem.code for problem in found}
+    assert main(["graph", str(outer)]) == 0
+    assert time.perf_counter() - began < 8
