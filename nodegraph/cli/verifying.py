@@ -4,11 +4,12 @@ import argparse
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Final
 
 from nodegraph import __version__
 from nodegraph.again import Again, differences
 from nodegraph.api import Session
-from nodegraph.errors import WorkflowError
+from nodegraph.errors import WorkflowError, one_line
 from nodegraph.journal import Event
 from nodegraph.record import make_record
 from nodegraph.settings import Settings
@@ -18,6 +19,9 @@ from .comparing import Difference, compare
 from .display import display
 from .given import picture_session
 
+MOST: Final = 100
+"""Differences that are told; the record may be anybody's."""
+
 
 def verify(arguments: argparse.Namespace) -> int:
     """Say whether a picture can be made again: 0 when every bit is the same, 1 when not."""
@@ -25,8 +29,10 @@ def verify(arguments: argparse.Namespace) -> int:
     arguments.flow, arguments.rest = arguments.picture, []
     work, made = picture_session(arguments)
     changed = differences(made.record, _now(work, made))
-    for line in changed:
-        print(f"changed since: {line}")
+    for line in changed[:MOST]:
+        print(one_line(f"changed since: {line}"))
+    if len(changed) > MOST:
+        print(f"changed since: {len(changed) - MOST:,} more")
     with scratch() as out:
         settings = Settings(out, made.device, made.dtype, arguments.stopped)
         with display(False, arguments.quiet, sys.stdout) as hear, redirect_stdout(sys.stderr):
