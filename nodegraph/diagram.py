@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .errors import one_line
 from .models import Models
 from .packages import Packages
+from .reach import Reach
 from .shelf import Shelf
 from .types import PortType
 from .values import Misfit
@@ -40,9 +41,11 @@ class Diagram:
     arrows: tuple[Arrow, ...]
 
 
-def diagram(flow: Workflow, packages: Packages | None = None) -> Diagram:
+def diagram(
+    flow: Workflow, packages: Packages | None = None, reach: Reach | None = None
+) -> Diagram:
     """Return a flow's diagram; with packages, arrows know their types where these are installed."""
-    said = _Types(flow, packages or Packages({})).of
+    said = _Types(flow, packages or Packages({}), reach).of
     boxes = [Box(f"in_{name}", "input", name, _named(d.type)) for name, d in flow.inputs.items()]
     boxes += [Box(f"n_{n.id}", "node", n.id, _about(n.type, n.mapped)) for n in flow.nodes.values()]
     boxes += [Box(f"out_{name}", "output", name) for name in flow.outputs]
@@ -79,10 +82,10 @@ def _safe(text: str) -> str:
 class _Types:
     """Says what links carry, as far as packages tell."""
 
-    def __init__(self, flow: Workflow, packages: Packages) -> None:
+    def __init__(self, flow: Workflow, packages: Packages, reach: Reach | None) -> None:
         from .checker import Checker
 
-        shelf = Shelf.around(flow, packages, Models())
+        shelf = Shelf.around(flow, packages, Models(), reach)
         self._checker = Checker(flow, shelf, _unheard)
         self._checker.look_up()
 

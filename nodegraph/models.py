@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,12 @@ from typing import Any, Final, TypeGuard
 
 from .errors import NodegraphError, contained, reason
 from .jsontext import is_list, is_table
-from .packages import Places
+from .packages import PROBES, Places, locate
+from .points import distributed, read_points
 from .values import Misfit, near, show
 
+OURS: Final = "nodegraph"
+"""The distribution whose code runs unasked."""
 _SUFFIX: Final = ".safetensors"
 _WEIGHTS: Final = (_SUFFIX, ".ckpt", ".pt", ".pth", ".bin")
 _FOLDER_MARKS: Final = ("model_index.json", "config.json")
@@ -26,6 +30,8 @@ class Models:
 
     folders: tuple[Path, ...] = ()
     places: Places = field(default_factory=Places)
+    wary: bool = False
+    """Ask our own probes only: the flow is a stranger's, and others' are code, too."""
     _listed: dict[Path, list[tuple[str, Path]]] = field(
         default_factory=dict[Path, list[tuple[str, Path]]]
     )
@@ -35,12 +41,12 @@ class Models:
     )
 
     @classmethod
-    def searching(cls, folders: Sequence[str | Path] = ()) -> "Models":
+    def searching(cls, folders: Sequence[str | Path] = (), *, wary: bool = False) -> "Models":
         """Search some folders, then those of NODEGRAPH_MODELS."""
         if isinstance(folders, str | Path):
             folders = [folders]
         named = os.environ.get("NODEGRAPH_MODELS", "").split(os.pathsep)
-        return cls(tuple(expanded(folder) for folder in (*folders, *named) if folder))
+        return cls(tuple(expanded(each) for each in (*folders, *named) if each), wary=wary)
 
     def resolve(self, name: str, base: Path) -> Path:
         """Return the file or folder of a model.
@@ -82,7 +88,7 @@ class Models:
 
     def weights(self, path: Path) -> dict[str, int]:
         """Return the bytes of a model's weights by dtype, as the packages' probes count them."""
-        for name in self.places.probes:
+        for name in self._asked:
             try:
                 counted = self._answer(name, "weights", path)
             except Exception:  # noqa: BLE001 (a stranger's code, which may know no weights)
@@ -94,7 +100,7 @@ class Models:
     def _ask(self, path: Path) -> dict[str, Any] | None:
         """Ask every probe; a complaint counts only where no other package knows the file."""
         complaints: list[str] = []
-        for name in self.places.probes:
+        for name in self._asked:
             failed = f"{path.name}: probe {name!r} failed"
             try:
                 told = self._answer(name, "probe", path)
@@ -113,6 +119,15 @@ class Models:
             raise Misfit("bad_model", complaints[0])
         return None
 
+    @cached_property
+    def _asked(self) -> dict[str, Path]:
+        """The probes that are asked, by name."""
+        if not self.wary:
+            return self.places.probes
+        ours = [p for p in read_points(PROBES).good if distributed(p.dist) == OURS]
+        found = {point.name: locate(point.module) for point in ours}
+        return {name: path for name, path in found.items() if path}
+
     def _answer(self, name: str, ability: str, path: Path) -> object:
         """Call a function of a probe, which can neither end the program nor spoil its output."""
         with contained("it"), redirect_stdout(sys.stderr):
@@ -120,7 +135,7 @@ class Models:
 
     def _module(self, name: str) -> Any:
         if name not in self._probes:
-            self._probes[name] = _load_probe(name, self.places.probes[name])
+            self._probes[name] = _load_probe(name, self._asked[name])
         return self._probes[name]
 
     def _matches(self, name: str, folders: list[Path]) -> list[Path]:

@@ -48,12 +48,18 @@ class Job:
     """Look anew for models at each row: the batch has no end."""
     reach: Reach | None = None
     """Where paths in the flow may lead."""
+    wary: bool = False
+    """The flow is a stranger's: of the probes of models only our own are asked."""
 
     def session(self) -> Session:
         """Return the flow as far as it is known without a row."""
-        models = Models.searching(self.models)
+        models = self.search()
         known = self.flow, dict(self.given)
         return Session(*known, models=models, reach=self.reach, explained=False)
+
+    def search(self) -> Models:
+        """Look anew for models."""
+        return Models.searching(self.models, wary=self.wary)
 
 
 class Worker:
@@ -123,7 +129,7 @@ class Worker:
         return Answer(row.number, row.name, not told, taken, digest, *rest)
 
     def _run(self, row: Row, folder: Path) -> Outputs:
-        models = Models.searching(self.job.models) if self.job.fresh else self.session.models
+        models = self.job.search() if self.job.fresh else self.session.models
         given = {**self.session.given, **row.values}
         session = replace(self.session, given=given, models=models)
         outputs = session.once(replace(self._settings, out=folder), listeners=self._listeners)

@@ -70,6 +70,7 @@ def _job(arguments: argparse.Namespace, work: Session, *, fresh: bool = False) -
         arguments.checkpoint,
         fresh,
         work.reach,
+        work.models.wary,
     )
 
 

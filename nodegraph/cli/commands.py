@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from nodegraph.api import default_store
@@ -12,8 +13,8 @@ from nodegraph.errors import PackageError, Problem, WorkflowError, one_line
 from nodegraph.models import expanded
 from nodegraph.packages import Packages
 from nodegraph.page import node_page
-from nodegraph.picture import is_picture, read_record
-from nodegraph.reading import from_data, load
+from nodegraph.picture import is_picture
+from nodegraph.reach import Reach
 from nodegraph.settings import Settings
 from nodegraph.spec import NodeSpec
 from nodegraph.values import near
@@ -22,6 +23,7 @@ from .arguments import RUN, Parser, add_run_flags, parser
 from .display import display
 from .given import add_inputs, out_folder, read_flow, session
 from .report import as_json
+from .trusting import own
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,8 +100,10 @@ def graph(arguments: argparse.Namespace) -> int:
     from nodegraph import drawing
 
     path = expanded(arguments.flow)
-    flow = from_data(read_record(path)["flow"]) if is_picture(path) else load(path)
-    drawn = diagram(flow, Packages.installed())
+    packages, reach = Packages.installed(), None
+    if is_picture(path):
+        packages, reach = own(packages), Reach.of_picture(path, ())
+    drawn = diagram(read_flow(path), packages, reach)
     if arguments.out is None:
         print(mermaid(drawn))
         return 0
@@ -122,7 +126,7 @@ def _help(arguments: argparse.Namespace) -> int:
     if flow is None:
         about = Parser(prog="nodegraph run", add_help=False, description=RUN)
     else:
-        read = read_flow(flow, arguments)
+        read = read_flow(Path(flow))
         usage = f"nodegraph run {flow} [flags]"
         title = one_line(read.title or read.name).replace("%(", "% (")  # argparse formats these
         about = Parser(usage=usage, add_help=False, description=title)

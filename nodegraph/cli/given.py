@@ -3,13 +3,11 @@
 import argparse
 import json
 import os
-import shutil
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nodegraph.again import Again, again
+from nodegraph.again import Again, again, flow_of
 from nodegraph.api import Session, with_settings
 from nodegraph.checking import port_types
 from nodegraph.digests import Digests
@@ -23,10 +21,9 @@ from nodegraph.sweeps import sweep
 from nodegraph.types import PortType
 from nodegraph.values import article, expected, from_text, near
 from nodegraph.workflow import Declaration, Literal, Workflow
-from nodegraph.writing import scratch_folder
 
 from .arguments import BUILT_IN, Parser
-from .trusting import ask
+from .trusting import ask, own
 
 
 def session(arguments: argparse.Namespace) -> Session:
@@ -39,7 +36,9 @@ def session(arguments: argparse.Namespace) -> Session:
         return picture_session(arguments)[0]
     arguments.device, arguments.dtype = where(arguments)
     flow = _load(arguments.flow, arguments.rest)
-    return _session(arguments, flow, {}, Reach.of(flow, allowed_folders(arguments.allow)))
+    known = Packages.installed(), Models.searching(arguments.models)
+    reach = Reach.of(flow, allowed_folders(arguments.allow))
+    return _session(arguments, flow, {}, reach, known)
 
 
 def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
@@ -48,12 +47,14 @@ def picture_session(arguments: argparse.Namespace) -> tuple[Session, Again]:
     Raises:
         WorkflowError: the picture carries none, or it is a stranger's and was not agreed to.
     """
-    made = _again(arguments)
+    picture = Path(arguments.flow)
+    made = again(read_record(picture), picture, Digests.of_user())
     arguments.device, arguments.dtype = where(arguments, made.device, made.dtype)
-    reach = Reach.of_picture(Path(arguments.flow), made.found, allowed_folders(arguments.allow))
-    if not arguments.trust:
-        ask(made.flow, Packages.installed(), Models.searching(arguments.models), reach)
-    return _session(arguments, made.flow, made.given, reach), made
+    reach = Reach.of_picture(picture, made.found, allowed_folders(arguments.allow))
+    packages, models = Packages.installed(), Models.searching(arguments.models)
+    if not arguments.trust and not ask(made.flow, packages, models, reach):
+        packages, models = own(packages), Models.searching(arguments.models, wary=True)
+    return _session(arguments, made.flow, made.given, reach, (packages, models)), made
 
 
 def where(arguments: argparse.Namespace, device: str = "cpu", dtype: str = "auto") -> Any:
@@ -62,27 +63,20 @@ def where(arguments: argparse.Namespace, device: str = "cpu", dtype: str = "auto
     return given[0] or device, given[1] or dtype
 
 
-def _again(arguments: argparse.Namespace) -> Again:
-    picture = Path(arguments.flow)
-    made = scratch_folder()
-    weakref.finalize(arguments, shutil.rmtree, made, ignore_errors=True)
-    digests = Digests.of_user()
-    return again(read_record(picture), picture, made, digests)
-
-
 def _session(
     arguments: argparse.Namespace,
     flow: Workflow,
     before: Mapping[str, Literal],
     reach: Reach,
+    known: tuple[Packages, Models],
 ) -> Session:
     parser = Parser(prog=f"nodegraph run {arguments.flow}", add_help=False)
     add_inputs(parser, flow)
     flags, unknown = parser.parse_known_args(arguments.rest)
     if unknown:
         word = unknown[0].partition("=")[0]
-        known = [*(f"--{name}" for name in flow.inputs), *arguments.known]
-        help_ = near(word, known) or f"; see 'nodegraph run {arguments.flow} --help'"
+        words = [*(f"--{name}" for name in flow.inputs), *arguments.known]
+        help_ = near(word, words) or f"; see 'nodegraph run {arguments.flow} --help'"
         raise WorkflowError([Problem("bad_usage", "", f"unknown argument {word!r}{help_}")])
     here = Path.cwd()
     given = dict(before)
@@ -97,9 +91,8 @@ def _session(
         else:
             given[name] = Literal(from_text(text, type_), here)
             (swept or {}).pop(name, None)
-    packages = Packages.installed()
+    packages, models = known
     pairs = list(_pairs(arguments.set, "--set", "node.port=value"))
-    models = Models.searching(arguments.models)
     if pairs:
         types = port_types(flow, packages, models, reach)
         plain = PortType("string")  # of what there is not: the check says so
@@ -109,9 +102,9 @@ def _session(
     return Session(with_settings(flow, settings), given, packages, models, reach=reach)
 
 
-def read_flow(path: str, arguments: argparse.Namespace) -> Workflow:
-    """Read a flow for its help: from a workflow file or a picture."""
-    return _again(arguments).flow if is_picture(Path(path)) else load(path)
+def read_flow(path: Path) -> Workflow:
+    """Read a flow to show it: from a workflow file or a picture."""
+    return flow_of(read_record(path), path) if is_picture(path) else load(path)
 
 
 def _load(path: str, rest: Sequence[str]) -> Workflow:

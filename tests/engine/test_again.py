@@ -121,6 +121,38 @@ def test_flows_within_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name in ("inner.json", "middle.json"):
         Path(name).unlink()
     assert main(["verify", "out/o.png", "--quiet"]) == 0
+    assert main(["run", "out/o.png", "--quiet", "--out", "again"]) == 0
+    assert read_record(Path("again/o.png")) == read_record(Path("out/o.png"))
+
+
+def test_rows_of_a_picture_with_flows_within_are_not_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs = {"width": {"type": "integer", "default": 8}}
+    shape = {"type": "image.mask_shape", "inputs": {"width": {"ref": "inputs.width"}, "height": 8}}
+    inner = {
+        "nodegraph": 1,
+        "inputs": inputs,
+        "nodes": {"half": shape, "a": NODES["a"]},
+        "outputs": {"a": {"ref": "a"}},
+    }
+    Path("inner.json").write_text(json.dumps(inner))
+    taken = {"inputs": {"width": {"ref": "inputs.width"}}}
+    nodes: dict[str, Any] = {"in": {"flow": "inner.json", **taken}}
+    middle = {"nodegraph": 1, "inputs": inputs, "nodes": nodes, "outputs": {"a": {"ref": "in.a"}}}
+    Path("middle.json").write_text(json.dumps(middle))
+    nodes = {"in": {"flow": "middle.json", **taken}}
+    nodegraph.run({**middle, "nodes": nodes}, out="out")
+    for name in ("inner.json", "middle.json"):
+        Path(name).unlink()
+    words = ["run", "out/a.png", "--width", "8,9", "--quiet", "--out", "swept"]
+    assert main(words) == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("swept").glob("*/*.png")}
+    assert len(before) == 2
+    assert main(words) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert str(tmp_path) not in json.dumps(read_record(min(before)))
 
 
 def test_a_strangers_nodes_are_asked_for(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:

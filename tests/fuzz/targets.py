@@ -155,9 +155,8 @@ def record(folder: Path) -> Fuzzed:
     from nodegraph.errors import WorkflowError
     from nodegraph.picture import is_picture, read_record
 
-    picture, scratch = folder / "x.png", folder / "scratch"
+    picture = folder / "x.png"
     (folder / "a.png").write_bytes(FOUND)
-    scratch.mkdir(exist_ok=True)
     digests = Digests(folder / "digests.json")
     now: dict[str, Any] = {"nodegraph": __version__}
     now |= {"packages": {}, "files": {}, "environment": {}}
@@ -168,7 +167,7 @@ def record(folder: Path) -> Fuzzed:
         try:
             if is_picture(picture):
                 read = read_record(picture)
-                again(read, picture, scratch, digests)
+                again(read, picture, digests)
                 differences(read, now)
         except WorkflowError as error:
             tell(error)
