@@ -156,11 +156,12 @@ class Caller:
                 self._tell("progress", **told, **({"message": message} if message else {}))
 
         key = frame.key_of(step) if self.settings.checkpoint else ""
+        here = step.spec.device == "cpu"  # what the run computes on, and in, is nothing to it
         return Context(
             partial=self.kept.partial(key),
             every=self.settings.checkpoint,
-            device="cpu" if step.spec.device == "cpu" else self.settings.device,
-            dtype=self.settings.dtype,
+            device="cpu" if here else self.settings.device,
+            dtype="auto" if here else self.settings.dtype,
             out=self.settings.out,
             record=record and self.notes.within(record, frame, step),
             report=report,

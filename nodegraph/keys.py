@@ -7,7 +7,7 @@ digests of files, keys of what it is linked to) and the surroundings. Names of n
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +18,15 @@ from .errors import PackageError
 from .jsontext import is_list
 from .loaded import is_current, loaded_of, remember
 from .packages import Packages
-from .plan import INPUTS, Plan, Source, Step
+from .plan import INPUTS, Bound, Plan, Source, Step
 from .ports import declared_port
 
 Token = Mapping[str, Any]
 """What stands for a value in a key: `v` a plain value, `f` a file, `k` a result, `l` a list."""
 _NO: Final[Token] = {"k": ""}
-_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+"""Keeps the order of objects: a node that gets one can tell."""
+_encode_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 @dataclass(slots=True)
@@ -74,7 +76,10 @@ class Keys:
                 for port, value in step.constants.items()
                 if not _is_default(step, port, value)  # written down or not, it is the same
             }
-            inputs |= {port: _link(bound, tokens) for port, bound in step.links.items()}
+            inputs |= {
+                port: self._link(step, port, bound, tokens) for port, bound in step.links.items()
+            }
+            inputs = dict(sorted(inputs.items()))
             if step.body is None:
                 found.steps[step.id] = key = self._key(step, inputs, tokens, found)
                 ends: Mapping[str, Token] = {}
@@ -111,9 +116,10 @@ class Keys:
         inner = found.bodies[step.id] = self.of(body, each)
         found.given[step.id] = inputs
         names = sorted(inner.steps)
-        made = [when, inner.ends, names, {port: inputs.get(port) for port in step.mapped}]
+        mapped = [(port, inputs.get(port)) for port in sorted(step.mapped)]
+        made = ["each", when, sorted(inner.ends.items()), names, mapped]
         volatile = any(map(_volatile, (*inner.ends.values(), *inputs.values(), when)))
-        key = "" if volatile or step.spec.sink else _digest(["each", *made])
+        key = "" if volatile or step.spec.sink else _digest(made, _encode)
         if self._parts:
             found.parts[step.id] = {"type": "map", "inputs": inputs, "when": when}
         found.steps[step.id] = key
@@ -136,7 +142,7 @@ class Keys:
         if self._parts:
             made = {"type": f"{step.type}@{spec.version}", "inputs": inputs, "when": when}
             found.parts[step.id] = {**made, "where": where, **side}
-        return _digest([step.type, spec.version, side["digest"], inputs, when, where])
+        return _digest([step.type, spec.version, side["digest"], inputs, when, where], _encode)
 
     def _side(self, step: Step) -> dict[str, Any]:
         """Return what the package brings in: its sources, the versions of its libraries.
@@ -180,6 +186,19 @@ class Keys:
             return owner
         raise PackageError(f"{port}: belongs to no installed package; install it again")
 
+    def _link(self, step: Step, port: str, bound: Bound, tokens: Mapping[Source, Token]) -> Token:
+        """Return what stands for a link, or for a list in which some items are links."""
+        if isinstance(bound, Source):
+            return tokens.get(bound, _ABSENT)
+        return {
+            "l": [
+                tokens.get(item, _ABSENT)
+                if isinstance(item, Source)
+                else self._value(step, port, item)
+                for item in bound
+            ]
+        }
+
     def _value(self, step: Step, port: str, value: Any) -> Token:
         if step.body is None and not step.spec.lasting:
             return _NO  # its files may be large, and it has no key anyway
@@ -221,13 +240,6 @@ def _or_default(step: Step, port: str, token: Token) -> Token:
     return {**token, "default": known.default}
 
 
-def _link(bound: Any, tokens: Mapping[Source, Token]) -> Token:
-    """Return what stands for a link, or for a list in which some items are links."""
-    if isinstance(bound, Source):
-        return tokens.get(bound, _ABSENT)
-    return {"l": [tokens.get(i, _ABSENT) if isinstance(i, Source) else {"v": i} for i in bound]}
-
-
 _ABSENT: Final[Token] = {"v": None, "absent": True}
 """An input of a body that was not given: the port's default, which the sources decide."""
 
@@ -256,5 +268,5 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _digest(parts: Any) -> str:
-    return hashlib.sha256(_encode(parts).encode()).hexdigest()
+def _digest(parts: Any, encode: Callable[[Any], str] = _encode_sorted) -> str:
+    return hashlib.sha256(encode(parts).encode()).hexdigest()

@@ -214,7 +214,7 @@ def test_cancellation_between_nodes() -> None:
 def test_the_context_holds_device_and_scratch() -> None:
     nodes = {"a": toy("where"), "b": toy("where_cpu")}
     outputs = nodegraph.run(flow(nodes, {"a": "a", "b": "b"}), device="cuda", dtype="bfloat16")
-    assert (outputs.a["device"], outputs.a["dtype"], outputs.b) == ("cuda", "bfloat16", "cpu")
+    assert (outputs.a["device"], outputs.a["dtype"], outputs.b) == ("cuda", "bfloat16", "cpu auto")
     assert not Path(outputs.a["scratch"]).exists()
 
 

@@ -110,7 +110,8 @@ def test_device_and_dtype_count_for_nodes_that_can_ask_for_them(store: Store) ->
     nodes = {"a": toy("toy"), "b": toy("remark", toy=ref("a")), "c": toy("where_cpu")}
     work = flows.flow(nodes, {"b": "b", "c": "c"})
     Run(work, store)
-    assert Run(work, store, where={"dtype": "bfloat16"}).ran == {"b"}
+    other = Run(work, store, where={"dtype": "bfloat16"})
+    assert (other.ran, other.outputs["c"]) == ({"b"}, "cpu auto")
     assert Run(work, store, where={"device": "cuda:0"}).ran == {"b"}
     assert Run(work, store).ran == set()
 
@@ -402,3 +403,55 @@ def test_with_a_store_every_flow_gives_what_it_gives_without(
             assert path.read_text() == (folder / f"{number}b" / path.name).read_text()
         if number >= len(works):
             assert stored.ran == set()
+
+
+def test_what_a_cpu_node_is_told_is_what_its_key_says(store: Store) -> None:
+    """What it computes in is nothing that a run decides, so its result is that of any run."""
+    work = flows.flow({"c": toy("where_cpu")}, {"c": "c"})
+    assert Run(work, store, where={"dtype": "bfloat16"}).outputs["c"] == "cpu auto"
+    assert Run(work, store, where={"device": "cuda:0"}).outputs["c"] == "cpu auto"
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [({"b": 1, "a": 2}, {"a": 2, "b": 1}), ({"in": {"b": 1, "a": 2}}, {"in": {"a": 2, "b": 1}})],
+)
+def test_the_order_of_an_object_counts(store: Store, one: Any, two: Any) -> None:
+    """A node gets it in its order, and can tell."""
+    said: list[str] = []
+    for table in (one, two):
+        made = Run(flows.flow({"o": toy("order", table=table)}, {"o": "o"}), store)
+        said.append(made.outputs["o"])
+        assert made.ran == {"o"}
+    assert said[0] != said[1]
+
+
+def test_the_order_of_inputs_and_outputs_does_not_count(store: Store, tmp_path: Path) -> None:
+    inner: dict[str, Any] = {"nodegraph": 1, "inputs": {"n": {"type": "string"}}}
+    inner["nodes"] = {"t": toy("toy", name=ref("inputs.n")), "p": toy("paint", toy=ref("t"))}
+    inner["outputs"] = {"t": ref("t"), "p": ref("p")}
+    path = tmp_path / "inner.json"
+    path.write_text(json.dumps(inner))
+    mapped = {"flow": "inner.json", "map": ["n"], "inputs": {"n": ["cat", "dog"]}}
+    nodes = {"all": mapped, "t": toy("row", toys=ref("all.t")), "p": toy("row", toys=ref("all.p"))}
+    work = tmp_path / "work.json"
+    work.write_text(json.dumps(flows.flow(nodes, {"t": "t", "p": "p"})))
+    Run(work, store)
+    path.write_text(json.dumps({**inner, "outputs": {"p": ref("p"), "t": ref("t")}}))
+    assert Run(work, store).ran == set()
+    Run(chain(colour="red", shiny=True), store)
+    assert Run(chain(shiny=True, colour="red"), store).ran == set()
+
+
+def test_files_in_a_list_of_links_count_by_their_contents(store: Store, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("1")
+    two.write_text("2")
+    nodes = {
+        "f": toy("find", name=str(one)),
+        "both": toy("read_all", files=[ref("f"), str(two)]),
+    }
+    work = flows.flow(nodes, {"both": "both"})
+    for text in ("2", "3"):
+        two.write_text(text)
+        assert Run(work, store).outputs["both"] == f"1 {text}"

@@ -195,8 +195,8 @@ def where(context: Context) -> dict[str, Any]:
 
 @node(device="cpu")
 def where_cpu(context: Context) -> str:
-    """Say on which device a node runs that asks for the CPU."""
-    return context.device
+    """Say on which device, and in what, a node computes that asks for the CPU."""
+    return f"{context.device} {context.dtype}"
 
 
 @node
@@ -355,3 +355,21 @@ def deaf(context: Context, *, seconds: int = 30) -> str:
     (context.scratch / "note").write_text("x")
     hashlib.pbkdf2_hmac("sha256", b"x", b"y", seconds * 1_500_000)  # one call, some seconds
     return "done"
+
+
+@node
+def order(*, table: dict[str, Any]) -> str:
+    """Say the names in a table, in their order."""
+    return " ".join([*table, *(table.get("in") or {})])
+
+
+@node
+def read_all(*, files: list[Path]) -> str:
+    """Read several files."""
+    return " ".join(path.read_text() for path in files)
+
+
+@node
+def find(*, name: str) -> Path:
+    """Return a file."""
+    return Path(name)
