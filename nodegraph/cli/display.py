@@ -186,7 +186,7 @@ def _print_written(event: Event, stdout: TextIO) -> None:
 def _warning(event: Event) -> str:
     if event["event"] == "changed":
         files = one_line(", ".join(event["files"]))
-        return f"nodegraph: changed while the flow ran: {files}; run it again; nothing was stored"
+        return f"nodegraph: written while the flow ran: {files}; run it again; nothing was stored"
     why = one_line(event["why"])
     if event["event"] == "damaged":
         return f"nodegraph: a stored result was damaged and is computed again: {why}"

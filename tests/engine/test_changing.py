@@ -64,19 +64,90 @@ def test_a_digest_is_remembered_only_where_a_change_would_show(tmp_path: Path) -
     assert Digests(tmp_path / "digests.json").of(path) != settled
 
 
-def test_what_changed_is_told_by_content(tmp_path: Path) -> None:
-    path, digests = tmp_path / "x", Digests(tmp_path / "digests.json")
+def test_what_was_written_since_is_told(tmp_path: Path) -> None:
+    """Also what has its first content again, which nobody can tell from a touch."""
+    path, folder, digests = tmp_path / "x", tmp_path / "folder", Digests(tmp_path / "digests.json")
     path.write_text("one")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "y").write_text("y")
-    digests.begin()
-    digests.of(path)
-    digests.of(tmp_path / "folder")
-    path.touch()
-    assert digests.changed() == []
-    (tmp_path / "folder" / "z").write_text("z")
+    folder.mkdir()
+    (folder / "y").write_text("y")
+    time.sleep(0.02)
+
+    def told() -> list[Path]:
+        digests.begin()
+        digests.of(path)
+        digests.of(folder)
+        return digests.changed()
+
+    assert told() == []
+    path.write_text("two")
+    path.write_text("one")
+    assert digests.changed() == [path]
+    assert told() == []
+    (folder / "z").write_text("z")
+    (folder / "z").unlink()
+    assert digests.changed() == [folder]
+    assert told() == []
+    (folder / "z").write_text("z")
     path.unlink()
-    assert digests.changed() == [path, tmp_path / "folder"]
+    assert digests.changed() == [path, folder]
+
+
+def test_a_file_that_is_changed_and_changed_back_stores_nothing(tmp_path: Path) -> None:
+    path, store = tmp_path / "a", Store(tmp_path / "store", least=0)
+    path.write_text("one")
+    texts = {"planned": "two", "finished": "one"}
+
+    def edit(event: dict[str, Any]) -> None:
+        if event["event"] in texts:
+            path.write_text(texts[event["event"]])
+
+    work = flows.flow({"said": toy("read_all", files=[str(path)])}, {"said": "said"})
+    time.sleep(0.02)
+    assert Run(work, store, hear=edit).outputs["said"] == "two"
+    assert Run(work, store).outputs["said"] == "one"
+
+
+def test_an_empty_folder_is_a_name_in_a_folder(tmp_path: Path) -> None:
+    digests = Digests(tmp_path / "none")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    found = [digests.of(folder)]
+    for name in ("b", "b/c"):
+        (folder / name).mkdir()
+        found.append(digests.of(folder))
+    (folder / "b" / "c").rmdir()
+    (folder / "b" / "c").write_text("")
+    found.append(digests.of(folder))
+    assert len(set(found)) == 4
+
+
+def test_what_a_run_uses_is_remembered_however_much_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And beside it as much of other runs as ever."""
+    monkeypatch.setattr("nodegraph.digests._MOST", 5)
+    place, other = tmp_path / "digests.json", tmp_path / "other"
+    other.write_text("x")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(20):
+        (folder / str(number)).write_text(str(number))
+    time.sleep(0.15)
+    for path in (other, folder):
+        digests = Digests(place)
+        digests.of(path)
+        digests.remember()
+    known = json.loads(place.read_text())
+    assert len(known) == 21
+    for number in range(8):
+        (tmp_path / f"late{number}").write_text("")
+    time.sleep(0.15)
+    digests = Digests(place)
+    for number in range(8):
+        digests.begin()
+        digests.of(tmp_path / f"late{number}")
+    digests.remember()
+    assert len(json.loads(place.read_text())) == 6
 
 
 def test_the_cards_of_a_machine_are_part_of_what_changes_bits(tmp_path: Path) -> None:
