@@ -80,7 +80,8 @@ class Reach:
                 left -= 1
                 if not self._holds(Path(real)):
                     said = f"{show(literal.value)} holds a link, {name!r}, that leads to {real}"
-                    help_ = f"allow it with --allow {real}"
+                    place = real if os.path.isdir(real) else os.path.dirname(real)  # noqa: PTH112,PTH120
+                    help_ = f"allow it with --allow {place}"
                     raise Misfit(
                         "outside", f"{said}, where no path in a workflow may lead; {help_}"
                     )

@@ -67,7 +67,10 @@ def test_a_needed_input_without_value_is_told() -> None:
         nodegraph.run(needing)
 
 
-def test_numbers_arrive_as_the_type_that_the_port_names() -> None:
+def test_numbers_arrive_as_the_type_that_the_port_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     settings = {"whole": 16.0, "real": 3, "items": [1.0], "file": ".", "to": "not/yet"}
     given = nodegraph.run(flow({"a": toy("everything", **settings)}, {"a": "a"})).a
     kinds = {name: kind for name, (kind, _) in given.items()}
