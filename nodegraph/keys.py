@@ -1,8 +1,8 @@
 """The key of a result: a digest of everything that decides its bits, known before it is computed.
 
 A key is made of the node's type and version, the sources of its package, its inputs (values,
-digests of files, keys of what it is linked to) and the surroundings. Names of nodes, titles and
-`ui` are no part of it. What has no key, "", is neither stored nor found, nor is what depends on it.
+digests of files, keys of what it is linked to) and the surroundings. Titles, `ui`, and names of nodes
+but those in a mapped flow are no part of it. What has no key, "", is neither stored nor found, nor is what depends on it.
 """
 
 import hashlib
@@ -115,7 +115,7 @@ class Keys:
         each = {p: {"k": f"{t}[]"} if p in step.mapped else t for p, t in inputs.items()}
         inner = found.bodies[step.id] = self.of(body, each)
         found.given[step.id] = inputs
-        names = sorted(inner.steps)
+        names = sorted(inner.steps)  # by which the stored notes of the items are told
         mapped = [(port, inputs.get(port)) for port in sorted(step.mapped)]
         made = ["each", when, sorted(inner.ends.items()), names, mapped]
         volatile = any(map(_volatile, (*inner.ends.values(), *inputs.values(), when)))
