@@ -21,7 +21,7 @@ from .errors import Problem
 from .jsontext import is_list
 from .ledger import Answer, Ledger
 from .models import expanded
-from .origins import common_origin, digest_of
+from .origins import Origins
 from .reach import Reach, allowed_folders
 from .rows import Row, given_rows, read_rows
 from .worker import Job, Worker, stated
@@ -59,12 +59,12 @@ class Batch:
             NodegraphError: the ledger cannot be written.
         """
         session = self.job.session()
-        base = common_origin(session, self.job.device, self.job.dtype)
+        origins = Origins(session, self.job.device, self.job.dtype)
 
         def wanted() -> Iterator[tuple[Row, str]]:
             for each in rows:
                 row = self._guard(each) if self.guarded else each
-                digest = digest_of(base, session, row)
+                digest = origins.of(row)
                 self.names.append(row.name)
                 if self._again(row, digest):
                     self.ledger.begin(row.number, row.name, digest)

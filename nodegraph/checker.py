@@ -117,6 +117,18 @@ class Checker:
         except Misfit:
             return UNKNOWN  # told when the outputs are bound
 
+    def model_inputs(self) -> set[str]:
+        """Return the declared inputs that go where a model is named, in flows within too."""
+        found: set[str] = set()
+        for id_, spec in self.specs.items():
+            within = self.children[id_].model_inputs() if id_ in self.children else set[str]()
+            for port, value in self.flow.nodes[id_].inputs.items():
+                type_ = spec.inputs[port].type if port in spec.inputs else UNKNOWN
+                if port in within or type_.model or (type_.item and type_.item.model):
+                    items = value.items if isinstance(value, Several) else (value,)
+                    found.update(item.name for item in items if isinstance(item, InputRef))
+        return found
+
     # Inputs of nodes
 
     def complete(

@@ -93,6 +93,16 @@ def port_types(
     }
 
 
+def model_inputs(
+    flow: Workflow, packages: Packages, models: Models, reach: Reach | None = None
+) -> set[str]:
+    """Return the declared inputs that name models, whatever type they are declared as."""
+    shelf = Shelf.around(flow, packages, models, reach)
+    checker = Checker(flow, shelf, lambda code, path, message: None)
+    checker.look_up()
+    return checker.model_inputs()
+
+
 @contextmanager
 def _no_collection() -> Generator[None, None, None]:
     """Hold the collector of cycles, which would walk a large flow again and again for nothing."""

@@ -86,3 +86,38 @@ def test_sources_of_packages_count(work: Path) -> None:
     source.write_text(source.read_text() + "\n# another comment\n")
     assert ran()[0] == 2
     assert ran()[0] == 2
+
+
+@pytest.mark.parametrize("declared", ["string", "enum", "within"])
+def test_a_model_named_by_a_text_counts(work: Path, declared: str) -> None:
+    """Declared as a text, it is a model all the same where it is linked to."""
+    type_ = json.loads(Path("flow.json").read_text())["nodes"]["held"]["type"]
+    flow: dict[str, Any] = {"nodegraph": 1, "inputs": {"model": {"type": "string"}}}
+    flow["nodes"] = {"held": {"type": type_, "inputs": {"file": {"ref": "inputs.model"}}}}
+    flow["outputs"] = {"held": {"ref": "held"}}
+    if declared == "within":
+        Path("inner.json").write_text(json.dumps(flow))
+        given = {"model": {"ref": "inputs.model"}}
+        flow["nodes"] = {"all": {"flow": "inner.json", "inputs": given}}
+        flow["outputs"] = {"held": {"ref": "all.held"}}
+    if declared == "enum":
+        flow["inputs"]["model"]["enum"] = ["m", "n"]
+    Path("flow.json").write_text(json.dumps(flow))
+    Path("rows.jsonl").write_text(json.dumps({"model": "m"}))
+    for size, count in (("small", 1), ("small", 1), ("large ", 2)):
+        path = Path("models/m.safetensors")
+        if path.read_text() != f"checkpoint {size}":
+            path.write_text(f"checkpoint {size}")
+        assert batch("rows.jsonl") == 0
+        told = answers(Path("out"))
+        assert sum(answer["ok"] for answer in told) == count
+
+
+def test_the_order_of_an_object_counts(work: Path) -> None:
+    flow: dict[str, Any] = {"nodegraph": 1, "inputs": {"table": {"type": "object"}}}
+    flow["nodes"] = {"o": {"type": "toys.order", "inputs": {"table": {"ref": "inputs.table"}}}}
+    Path("flow.json").write_text(json.dumps({**flow, "outputs": {"o": {"ref": "o"}}}))
+    for table, count in (({"b": 1, "a": 2}, 1), ({"a": 2, "b": 1}, 2)):
+        Path("rows.jsonl").write_text(json.dumps({"table": table}))
+        assert batch("rows.jsonl") == 0
+        assert sum(answer["ok"] for answer in answers(Path("out"))) == count
