@@ -1,8 +1,9 @@
 """The key of a result: a digest of everything that decides its bits, known before it is computed.
 
 A key is made of the node's type and version, the sources of its package, its inputs (values,
-digests of files, keys of what it is linked to) and the surroundings. Titles, `ui`, and names of nodes
-but those in a mapped flow are no part of it. What has no key, "", is neither stored nor found, nor is what depends on it.
+digests of files, keys of what it is linked to) and the surroundings. Titles, `ui`, and names of
+nodes but those in a mapped flow are no part of it. What has no key, "", is neither stored nor
+found, nor is what depends on it.
 """
 
 import hashlib
