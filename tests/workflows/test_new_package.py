@@ -34,7 +34,7 @@ def test_its_flow_and_its_page_are_there(installed: Elsewhere) -> None:
     assert "Brighten pictures" in installed.nodegraph("nodes", "sun_light.brighten")
     said = installed.nodegraph("doctor")
     assert "sun_light: nodegraph-sun-light 0.1.0, 1 nodes" in said
-    assert said.endswith("nothing to mend\n")
+    assert "nothing to mend\n" in said  # a slow machine may be told of, too
 
 
 def test_a_name_that_is_installed_is_taken(installed: Elsewhere) -> None:
