@@ -55,16 +55,18 @@ _TORCH: Final[dict[str, tuple[str, ...]]] = {
 
 
 def _usual_threads() -> tuple[str, ...]:
-    """Return how many threads torch may begin with: it knows best, but only when imported."""
-    asked = (os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    """Return how many threads torch begins with: as it is told, or on x86 one for each core."""
+    for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name):
+            return (os.environ[name],)
     cores: set[str] = set()
-    if hasattr(os, "sched_getaffinity"):
+    if hasattr(os, "sched_getaffinity") and platform.machine() in ("x86_64", "AMD64"):
         folder = Path("/sys/devices/system/cpu")
         cores = {
             _text(folder / f"cpu{number}" / "topology" / "thread_siblings_list")
             for number in os.sched_getaffinity(0)
         }
-    return (*filter(None, asked), str(_threads()), str(len(cores)))
+    return (str(len(cores - {""}) or _threads()),)
 
 
 def accelerators(device: str, driver: Path = Path("/proc/driver/nvidia")) -> dict[str, str]:

@@ -70,7 +70,7 @@ class Models:
     def own(self, path: Path) -> bool:
         """Say whether a path lies in one of the folders, wherever symbolic links there lead."""
         folders = (*self.folders, *self.places.models.values())
-        return any(path.is_relative_to(folder.absolute()) for folder in folders)
+        return any(path.absolute().is_relative_to(folder.absolute()) for folder in folders)
 
     def names(self, folder: Path) -> set[str]:
         """Return the names of the models below a folder."""

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Final
 
+_RESULTS: Final = ("journal.jsonl", "batch.jsonl")
+"""Names of files in the folders that runs write."""
 Seal = list[int]
 """Size, and times of change of contents and of the file."""
 
@@ -50,7 +53,8 @@ def _is_module(place: Path, name: str) -> bool:
 def source_files(unit: str) -> Iterator[tuple[str, Seal]]:
     """Yield the paths of a module's files with their seals: tables and all, or the archive.
 
-    Links are followed, round in circles too, only not twice; hidden files are left out.
+    Links are followed, round in circles too, only not twice; hidden files are left out, and folders
+    of results of a flow that was run in there.
     """
     top, *rest = unit.split(".")
     spec = find_module(top)
@@ -63,13 +67,14 @@ def source_files(unit: str) -> Iterator[tuple[str, Seal]]:
     elif not places and spec.origin:
         yield from _sealed(spec.origin)
     else:
-        yield from _below([*places])
+        yield from _below(places)
         for place in places if rest else ():
             for path in Path(place).parent.glob(f"{rest[-1]}.*"):
                 yield from _sealed(str(path)) if path.is_file() else ()
 
 
-def _below(pending: list[str]) -> Iterator[tuple[str, Seal]]:
+def _below(roots: list[str]) -> Iterator[tuple[str, Seal]]:
+    pending = [*roots]
     seen: set[tuple[int, int]] = set()
     while pending:
         place = pending.pop()
@@ -78,14 +83,17 @@ def _below(pending: list[str]) -> Iterator[tuple[str, Seal]]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or entry.name == "__pycache__":
-                        continue
-                    if entry.is_dir():
-                        pending.append(entry.path)
-                    elif entry.is_file():
-                        yield entry.path, _seal(entry.stat())
+            with os.scandir(place) as found:
+                entries = list(found)
+            if place not in roots and any(entry.name in _RESULTS for entry in entries):
+                continue
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__pycache__":
+                    continue
+                if entry.is_dir():
+                    pending.append(entry.path)
+                elif entry.is_file():
+                    yield entry.path, _seal(entry.stat())
 
 
 def _sealed(path: str) -> Iterator[tuple[str, Seal]]:

@@ -40,7 +40,8 @@ def owners_of(flow: Workflow, checked: Checked, packages: Packages) -> list[Pack
     """Return the packages whose nodes a flow runs, those of flows within too."""
     flows = [flow, *checked.flows.values()]
     used = {entry.package for each in flows for entry in each.nodes.values() if entry.package}
-    return sorted((packages.package(name) for name in used), key=lambda p: p.distribution)
+    owners = (packages.package(name) for name in used)
+    return sorted(owners, key=lambda owner: (owner.distribution, owner.name))
 
 
 def environment(owners: Sequence[Package], packages: Packages, device: str) -> dict[str, str]:

@@ -212,9 +212,22 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
 )
 def test_what_torch_is_turned_to_counts(turn: str, said: dict[str, str]) -> None:
     """A whole process of its own: torch begins with what its environment says."""
-    code = "import torch, json; from nodegraph.environment import surroundings; "
-    code += f"before = surroundings(); torch.{turn}; now = surroundings(); "
+    assert turned(turn) == said
+
+
+def turned(turn: str, **variables: str) -> dict[str, str]:
+    """What is new in the surroundings of a process that has imported torch and turned it."""
+    code = "import json; from nodegraph.environment import surroundings; before = surroundings(); "
+    code += f"import torch; torch.{turn}; now = surroundings(); "
     code += "print(json.dumps({k: v for k, v in now.items() if before.get(k) != v}))"
     env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
-    assert json.loads(out.stdout) == said
+    words = [sys.executable, "-c", code]
+    out = subprocess.run(words, env={**env, **variables}, capture_output=True, check=True)
+    found: dict[str, str] = json.loads(out.stdout)
+    return found
+
+
+def test_threads_count_where_they_are_not_those_that_were_asked_for() -> None:
+    assert turned("set_num_threads(2)", OMP_NUM_THREADS="1") == {"torch.get_num_threads": "2"}
+    assert turned("set_num_threads(2)", OMP_NUM_THREADS="2") == {}
+    assert turned("get_num_threads()", OMP_NUM_THREADS="1") == {}

@@ -259,3 +259,15 @@ def test_a_module_without_a_spec_is_no_fault(put: Put, monkeypatch: pytest.Monke
     stub.__spec__ = None
     monkeypatch.setitem(sys.modules, "stub_of_mine", stub)
     assert key_of("stubbed.one")
+
+
+def test_what_a_run_within_a_package_writes_is_no_part_of_it(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put("within", {"__init__.py": NODE.format(more=""), "journal.jsonl": "mine"})
+    monkeypatch.chdir(folder)
+    before = key_of("within.one")
+    lay(folder, {"out/flow/journal.jsonl": "{}", "out/flow/a.json": "1", "out/b/batch.jsonl": "{}"})
+    assert key_of("within.one") == before
+    lay(folder, {"journal.jsonl": "of the package itself"})
+    assert key_of("within.one") != before

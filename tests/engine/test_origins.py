@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from nodegraph.checking import Checked
+from nodegraph.packages import Packages
+from nodegraph.reading import from_data
+from nodegraph.record import owners_of
 from tests.engine.batches import answers, batch
 from tests.engine.conftest import write_metadata
 
@@ -121,3 +125,12 @@ def test_the_order_of_an_object_counts(work: Path) -> None:
         Path("rows.jsonl").write_text(json.dumps({"table": table}))
         assert batch("rows.jsonl") == 0
         assert sum(answer["ok"] for answer in answers(Path("out"))) == count
+
+
+def test_what_all_rows_come_from_is_the_same_in_each_process() -> None:
+    """Packages of one distribution were in the order of a set, which differs from run to run."""
+    types = ("image.mask_shape", "diffusion.empty_latent", "blocks.scene", "training.folder")
+    nodes = {f"n{i}": {"type": type_} for i, type_ in enumerate(types)}
+    work = from_data({"nodegraph": 1, "nodes": nodes, "outputs": {}})
+    owners = owners_of(work, Checked(()), Packages.installed())
+    assert [owner.name for owner in owners] == ["blocks", "diffusion", "image", "training"]

@@ -183,3 +183,18 @@ def test_links_in_a_circle_are_told_in_a_line(
     assert call("run", "f.json") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "cannot be written" in line
+
+
+def test_models_of_a_relative_folder_may_be_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a cache whose snapshots are links to blobs elsewhere."""
+    work, blobs = tmp_path / "work", tmp_path / "blobs"
+    (work / "models").mkdir(parents=True)
+    blobs.mkdir()
+    (blobs / "b").write_text("checkpoint small")
+    (work / "models" / "m.safetensors").symlink_to(blobs / "b")
+    monkeypatch.chdir(work)
+    node = {"type": "toys.load_model", "inputs": {"file": "m"}}
+    named = flow({"m": node, "n": toy("model_name", model=ref("m"))}, {"n": "n"})
+    assert nodegraph.check(named, models=["models"]) == ()
