@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from math import prod
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from nodegraph import WeightsError
 
@@ -27,7 +28,7 @@ def assemble(
             sizes that the file states make no network.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Unfilled():
             module = build()
     except (ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         raise WeightsError(
@@ -41,6 +42,21 @@ def assemble(
     }
     module.load_state_dict(state, assign=True)
     return module.eval().requires_grad_(False)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves weights as they are: there are none on the meta device.
+
+    To draw normal numbers there makes torch import its compiler, which takes as long as torch
+    itself and leaves a folder among the temporary ones.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _numbers(tensors: Tensors, name: str, like: Tensor) -> Tensor:
