@@ -231,9 +231,8 @@ def _harm(before: Any, given: list[Any], state: Mapping[str, Any]) -> str:
     if after.pop("folder") != state["folder"]:
         os.chdir(state["folder"])
         return "changed the current folder; use absolute paths, such as those of Context.scratch"
-    if any(
-        told != state[name] for name, told in after.items() if name in state
-    ):  # not of one imported since
+    known = after.keys() & state.keys()  # without generators that were imported since
+    if any(after[name] != state[name] for name in known):
         return "used the global random state; use a generator of its own, with a seed"
     return ""
 
