@@ -77,7 +77,8 @@ def _session(
         word = unknown[0].partition("=")[0]
         words = [*(f"--{name}" for name in flow.inputs), *arguments.known]
         help_ = near(word, words) or f"; see 'nodegraph run {arguments.flow} --help'"
-        help_ = help_ if word.startswith("-") else "; put what is no flag before all flags"
+        if not word.startswith("-") and getattr(arguments, "node", "") is None:
+            help_ = "; a node's name goes before all flags"
         raise WorkflowError([Problem("bad_usage", "", f"unknown argument {word!r}{help_}")])
     here = Path.cwd()
     given = dict(before)

@@ -408,3 +408,13 @@ def test_why_of_a_picture(flow_file: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["run", "flow.json", "--quiet", "--out", "o"]) == 0
     told = answers(capsys, "why", "o/p.png", "p", "--set", "m.width=16")
     assert told == ["p: not stored", "no run of this flow is remembered"]
+
+
+def test_a_node_after_flags_is_told_where_it_goes(
+    flow_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", "flow.json", "--c", "blue", "said"]) == 2
+    said = capsys.readouterr().err
+    assert said == "nodegraph: unknown argument 'said'; a node's name goes before all flags\n"
+    assert main(["run", "flow.json", "--c", "blue", "said"]) == 2
+    assert "see 'nodegraph run flow.json --help'" in capsys.readouterr().err
